@@ -1,0 +1,1 @@
+"""Replays SPICE remote desktop captures."""

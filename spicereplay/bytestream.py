@@ -1,0 +1,139 @@
+"""One direction of one connection, as the bytes that were delivered and the holes between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Int64Array = npt.NDArray[np.int64]
+Buffer = bytes | bytearray | memoryview | np.ndarray
+"""Anything a kernel can take as `const unsigned char[::1]`; a memory map is wrapped by `memoryview`."""
+
+
+def _none() -> Int64Array:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByteStream:
+    """The bytes one side sent, in order, without copying them out of the capture file.
+
+    A stream is a table of chunks. Chunk *i* holds `length[i]` bytes that belong at stream position
+    `position[i]`; they lie at `offset[i]` of `file` if that is 0 or more, else at `-1 - offset[i]` of `spill`
+    (bytes that do not lie in one piece in the file: IP fragments, unwrapped WebSocket frames, opened TLS
+    records). Chunks are sorted by position, never empty, never overlap; where one does not begin at the end of
+    its predecessor, the bytes between are missing.
+
+    All arrays are one-dimensional int64. Position 0 is the first byte seen, or the byte after the SYN.
+    """
+
+    file: Buffer
+    spill: Buffer
+    position: Int64Array
+    offset: Int64Array
+    length: Int64Array
+    time_ns: Int64Array
+    """When the chunk could be delivered: the capture time of its packet, or of the late packet that filled the
+    hole before it. Never decreases."""
+    packet: Int64Array
+    """Number of the packet in its capture, from 0 (row of the segment table's `packet` column)."""
+    first_sequence: int = 0
+    """TCP sequence number of position 0."""
+    begins_with_syn: bool = False
+    """Whether position 0 is certainly the first byte of the connection."""
+    markers: Int64Array = field(default_factory=_none)
+    """Stream positions at which the capture holds an empty record (an oversize placeholder), ascending."""
+    end_position: int = -1
+    """One past the last byte known to exist (a FIN or a later acknowledgement may lie past the last chunk);
+    -1: the end of the last chunk."""
+
+    @property
+    def end(self) -> int:
+        """One past the last byte known to exist."""
+        if self.end_position >= 0:
+            return self.end_position
+        return int(self.position[-1] + self.length[-1]) if len(self.position) else 0
+
+    @property
+    def captured_bytes(self) -> int:
+        """How many bytes are there."""
+        return int(self.length.sum())
+
+    def gaps(self) -> Iterator[tuple[int, int, int]]:
+        """Yield `(position, length, time_ns)` of each hole; the time is that of the first chunk after it."""
+        if not len(self.position):
+            return
+        ends = np.concatenate(([0], self.position + self.length))
+        starts = np.concatenate((self.position, [self.end]))
+        times = np.concatenate((self.time_ns, self.time_ns[-1:]))
+        for i in np.flatnonzero(starts > ends):
+            yield int(ends[i]), int(starts[i] - ends[i]), int(times[i])
+
+    def chunk_bytes(self, index: int) -> bytes:
+        """Return the bytes of one chunk."""
+        offset, length = int(self.offset[index]), int(self.length[index])
+        memory, start = (self.file, offset) if offset >= 0 else (self.spill, -1 - offset)
+        return bytes(memory[start : start + length])
+
+    def pieces(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Yield `(position, bytes)` of what is there of `[start, stop)`, in order."""
+        i = max(0, int(np.searchsorted(self.position, start, "right")) - 1)
+        while i < len(self.position) and self.position[i] < stop:
+            at = int(self.position[i])
+            lo, hi = max(start, at), min(stop, at + int(self.length[i]))
+            if lo < hi:
+                offset = int(self.offset[i])
+                memory, base = (self.file, offset) if offset >= 0 else (self.spill, -1 - offset)
+                yield lo, bytes(memory[base + lo - at : base + hi - at])
+            i += 1
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes of `[start, stop)` up to the first one that is missing."""
+        parts: list[bytes] = []
+        for at, piece in self.pieces(start, stop):
+            if at != start:
+                break
+            parts.append(piece)
+            start += len(piece)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def time_at(self, position: int) -> int:
+        """Return the delivery time of the byte at `position`, or of the first one there is after it."""
+        i = int(np.searchsorted(self.position + self.length, position, "right"))
+        return int(self.time_ns[min(i, len(self.time_ns) - 1)])
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionFacts:
+    """What the TCP headers of one direction say beyond the bytes themselves. Sizes in bytes."""
+
+    segments: int = 0
+    payload_bytes: int = 0
+    retransmitted_bytes: int = 0
+    """Bytes that arrived again after they had been seen, keep-alive probes not counted."""
+    out_of_order: int = 0
+    """Segments that arrived after a later one and were not retransmissions."""
+    conflicts: int = 0
+    """Retransmissions whose bytes differ from those seen first."""
+    keep_alives: int = 0
+    zero_windows: int = 0
+    """Segments that announced a receive window of 0."""
+    sequence_wraps: int = 0
+
+
+def stream_of(data: bytes, time_ns: int = 0) -> ByteStream:
+    """Return a stream that holds `data` in one chunk."""
+    n = 1 if data else 0
+    return ByteStream(
+        file=data,
+        spill=b"",
+        position=np.zeros(n, np.int64),
+        offset=np.zeros(n, np.int64),
+        length=np.full(n, len(data), np.int64),
+        time_ns=np.full(n, time_ns, np.int64),
+        packet=np.zeros(n, np.int64),
+        begins_with_syn=True,
+    )

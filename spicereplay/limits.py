@@ -1,0 +1,87 @@
+"""What bounds the sizes that an input may ask for.
+
+Every size that comes off the wire or out of a file is held against one of these before memory is taken or a
+loop is entered. Going over a limit costs a named defect (`DefectKind.OVER_LIMIT` or a more specific one), never
+the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from spicereplay.units import KIB, MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one replay or live session. All of them are inclusive."""
+
+    # protocol
+    message_bytes: int = 256 * MIB
+    """Body of one SPICE message. A 16-bit screen of 8192x8192 raw pixels is 128 MiB."""
+    link_bytes: int = 4096
+    """Link message or reply after its 16-byte header. Source: spice server/reds.cpp, reds_handle_read_header_done."""
+    sub_messages: int = 1024
+    """Entries of one LIST or sub-message list."""
+    rects: int = 65_536
+    """Rectangles of one clip."""
+    palette_entries: int = 256
+    """Colours of one palette: the widest palette index is 8 bits."""
+    path_segments: int = 65_536
+    """Segments of one stroke path."""
+    glyphs: int = 65_535
+    """Glyphs of one string (the count is 16 bits)."""
+    agent_message_bytes: int = 64 * MIB
+    """Data of one agent message (a clipboard image, say)."""
+
+    # display
+    image_side_px: int = 16_384
+    """Width or height of one image or frame."""
+    image_pixels: int = 64 * MIB
+    """Pixels of one image or frame."""
+    surfaces: int = 1024
+    """Surfaces of one display channel. Source: spice server/display-limits.h, NUM_SURFACES."""
+    streams: int = 64
+    """Streams of one display channel. Source: spice server/display-limits.h (50), spice-wire.md 10.1 (64)."""
+    image_cache_bytes: int = 256 * MIB
+    """Decoded bytes held by the image cache of a session."""
+    glz_window_bytes: int = 256 * MIB
+    """Decoded bytes held by the GLZ window of a session."""
+    palette_cache_entries: int = 4096
+    """Palettes held per display channel; the server keeps 128."""
+    cursor_cache_entries: int = 4096
+    """Cursor shapes held per cursor channel."""
+
+    # containers
+    zip_members: int = 10_000
+    """Members of one zip."""
+    zip_member_bytes: int = 2048 * MIB
+    """Inflated size of one capture inside a zip or gzip file."""
+    zip_json_bytes: int = 32 * MIB
+    """Inflated size of one JSON member of a bug report."""
+    zip_image_bytes: int = 128 * MIB
+    """Inflated size of one picture of a bug report."""
+    zip_ratio: int = 200
+    """Inflated over stored size of one member larger than 1 MiB."""
+    snapshots: int = 4096
+    """Zips of one auto-snapshot directory."""
+    pcapng_block_bytes: int = 64 * MIB
+    """One pcapng block."""
+    packet_bytes: int = 16 * MIB
+    """Captured length of one packet. Offloading makes 64 KiB ordinary; more than 262,144 is already odd."""
+    interfaces: int = 65_536
+    """Interfaces of one pcapng section."""
+    flows: int = 1_000_000
+    """TCP connections of one capture."""
+    fragment_bytes: int = 64 * MIB
+    """IP fragments waiting for the rest of their datagram."""
+
+    # reports of trouble
+    defects_per_kind: int = 100
+    """Defects of one kind and place that are kept one by one; the rest are counted."""
+    text_chars: int = 64 * KIB
+    """Characters kept of any text that came from the input."""
+
+
+DEFAULT_LIMITS: Final = Limits()
