@@ -1,8 +1,8 @@
 """What every decoder takes and gives: pixels, sizes, limits and the words for what went wrong.
 
 One pixel layout is used everywhere: a C-contiguous uint8 array of shape (height, width, 4), rows from top to
-bottom, the bytes of a pixel in the order blue, green, red, alpha. That is a little-endian xRGB or ARGB word, the
-layout of a SPICE surface. Where a picture has no alpha of its own the fourth byte is 255.
+bottom, the bytes of a pixel in the order blue, green, red, alpha. That is a little-endian xRGB or ARGB word,
+the layout of a SPICE surface. Where a picture has no alpha of its own the fourth byte is 255.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from spicereplay.limits import Limits
 if sys.byteorder != "little":
     raise ImportError("spicereplay.codecs stores pixels as little-endian words; this machine is big-endian")
 
-Data = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
-"""Compressed bytes: anything contiguous that gives single bytes."""
+Data = bytes | bytearray | memoryview
+"""Compressed bytes; a memoryview must be contiguous and of single bytes."""
 PixelArray = npt.NDArray[np.uint8]
 """Pixels as (height, width, 4) uint8: B, G, R, A; rows top-down; C-contiguous."""
 Mask = npt.NDArray[np.bool_]
@@ -60,8 +60,8 @@ class Decoded:
     """Which decoder made it: `kernel`, `simplejpeg 1.9.0`, `pyav h264 (FFmpeg 8.0)`."""
     format: PixelFormat
     alpha: bool
-    """Whether the fourth byte means something; colours are premultiplied by convention and never touched. Where
-    False it is 255. An `A8` picture has only alpha, its colours are 0."""
+    """Whether the fourth byte means something; where not it is 255. Colours are premultiplied by convention and
+    never touched. An `A8` picture has only alpha, its colours are 0."""
     unknown: Mask | None = None
     """(height, width) bool, True where the pixel could not be known because the data it refers to was never
     seen (`glz.decode_glz` with `partial=True`); None: all of it is known."""
@@ -128,21 +128,22 @@ def raise_status(status: int, codec: str, offset: int) -> NoReturn:
 def check_size(codec: str, width: int, height: int, limits: Limits, expected: Size | None = None) -> None:
     """Hold a picture's size against the limits and against what the image descriptor said.
 
-    Raises `DecodeError`: `image_over_limit` over `Limits.image_side_px` or `Limits.image_pixels`; `codec_data` if a
-    side is 0 or less, or if the size is not `expected` (width, height).
+    Raises `DecodeError`: `image_over_limit` over `Limits.image_side_px` or `Limits.image_pixels`; `codec_data`
+    if a side is 0 or less, or if the size is not `expected` (width, height).
     Source: spice-wire.md 8.1, "Descriptor width/height must equal the codec's own header".
     """
     if width <= 0 or height <= 0:
         raise DecodeError(f"{codec}: picture of {width}×{height} pixels")
     if max(width, height) > limits.image_side_px or width * height > limits.image_pixels:
         raise DecodeError(
-            f"{codec}: image dimensions over the limit: {width}×{height} pixels, at most {limits.image_side_px} "
-            f"a side and {limits.image_pixels} in all",
+            f"{codec}: image dimensions over the limit: {width}×{height} pixels, at most "
+            f"{limits.image_side_px} a side and {limits.image_pixels} in all",
             reason=DefectKind.IMAGE_OVER_LIMIT,
         )
     if expected is not None and (width, height) != expected:
         raise DecodeError(
-            f"{codec}: the data says {width}×{height} pixels, the image descriptor {expected[0]}×{expected[1]}"
+            f"{codec}: the data says {width}×{height} pixels, "
+            f"the image descriptor {expected[0]}×{expected[1]}"
         )
 
 
@@ -154,12 +155,6 @@ def check_header(codec: str, data: Data, size: int) -> None:
             reason=DefectKind.CODEC_DATA_SHORT,
             offset=len(data),
         )
-
-
-def as_bytes_view(data: Data) -> memoryview:
-    """Return `data` as a contiguous memoryview of unsigned bytes, which every kernel takes; nothing is copied."""
-    view = memoryview(data)
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
 
 
 def top_down_rows(pixels: PixelArray, top_down: bool) -> PixelArray:

@@ -1,7 +1,7 @@
 """JPEG images and MJPEG frames to pixels, through whichever library is selected.
 
-Sources: spice-wire.md 9.5 (JPEG is always stored top-down) and 10.2 (MJPEG: spice-server writes Huffman tables only
-into the first frame of a stream).
+Sources: spice-wire.md 9.5 (JPEG is always stored top-down) and 10.2 (MJPEG: spice-server writes Huffman tables
+only into the first frame of a stream).
 """
 
 from __future__ import annotations
@@ -48,17 +48,18 @@ def decode_jpeg(
     `size` is the (width, height) that the image descriptor promised, if there was one; `huffman` are the DHT
     segments to use if the data has none (a single MJPEG frame); `backend` is one of `select()`.
 
-    Raises `DecodeError`: `codec_data`, `codec_data_short`, `image_over_limit`, and `codec_unsupported` for four
-    colour components.
+    Raises `DecodeError`: `codec_data`, `codec_data_short`, `image_over_limit`, and `codec_unsupported` for
+    anything but one or three colour components.
     """
     return _decode(bytes(data), parse_jpeg(data), limits, backend or select(), size, huffman)
 
 
 @dataclass(slots=True)
 class MjpegStream:
-    """The frames of one MJPEG stream, in order; a frame without Huffman tables uses those of the last that had some.
+    """The frames of one MJPEG stream, in order.
 
-    Tables of a frame that did not decode are not kept.
+    A frame without Huffman tables is decoded with those of the last frame that had some and decoded, and with
+    the standard ones before there was any.
     """
 
     backend: JpegBackend

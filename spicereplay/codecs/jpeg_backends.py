@@ -23,8 +23,8 @@ from spicereplay.errors import DecodeError, UsageError
 class JpegBackend:
     """One JPEG decoder.
 
-    `decode(data, width, height)` takes a whole JPEG with Huffman tables and the size its header says, and gives
-    pixels as `base.PixelArray`; it raises `DecodeError` for data it refuses, warnings of the library included.
+    `decode(data, width, height)` takes a whole JPEG with Huffman tables and the size its header says, and
+    gives pixels as `base.PixelArray`; it raises `DecodeError` for data that the library refuses or warns of.
     """
 
     info: BackendInfo
@@ -92,10 +92,10 @@ def _load_pyav() -> JpegBackend:
             frames = context.decode(av.Packet(data)) or context.decode(None)
             if not frames:
                 raise DecodeError("jpeg: pyav: no picture")
-            pixels = np.ascontiguousarray(frames[0].reformat(format="bgra").to_ndarray())
+            picture = frames[0].reformat(format="bgra").to_ndarray()
         except av.error.FFmpegError as error:
             raise _refused("pyav", error.strerror) from None
-        return pixels
+        return np.ascontiguousarray(picture, np.uint8)
 
     return JpegBackend(BackendInfo("pyav", av.__version__, f"FFmpeg {av.ffmpeg_version_info}, mjpeg"), decode)
 

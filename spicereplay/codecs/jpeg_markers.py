@@ -1,7 +1,7 @@
 """What the markers of a JPEG say, without decoding it: size, tables, quality.
 
-Sources: ITU-T T.81 Annex B (markers) and Annex K (the standard tables); libjpeg jcparam.c, jpeg_set_quality (how a
-quality scales the tables); spice-wire.md 10.2 (MJPEG frames without Huffman tables).
+Sources: ITU-T T.81 Annex B (markers) and Annex K (the standard tables); libjpeg jcparam.c, jpeg_set_quality
+(how a quality scales the tables); spice-wire.md 10.2 (MJPEG frames without Huffman tables).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ STANDARD_LUMINANCE: Final = bytes.fromhex(
 """Quantisation steps of ITU-T T.81 K.1 in zigzag order: quality 50."""
 
 SPICE_QUALITIES: Final = (20, 30, 40, 50, 60, 70, 80)
-"""The qualities spice-server's MJPEG encoder uses. Source: spice server/mjpeg-encoder.c, mjpeg_quality_samples."""
+"""What spice-server's MJPEG encoder uses. Source: spice server/mjpeg-encoder.c, mjpeg_quality_samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class JpegHeader:
 def parse_jpeg(data: Data) -> JpegHeader:
     """Read the markers of a JPEG up to its first scan.
 
-    Raises `DecodeError`: `codec_data` where it is no JPEG, has no frame header, or a segment contradicts itself;
-    `codec_data_short` where it ends before the first scan.
+    Raises `DecodeError`: `codec_data` where it is no JPEG, has no frame header, or a segment contradicts
+    itself; `codec_data_short` where it ends before the first scan.
     """
     data = bytes(data)
     if len(data) < 2 and b"\xff\xd8".startswith(data):

@@ -1,1 +1,1 @@
-"""Hot loops of the codecs, compiled; the module of the same name one level up checks, allocates and documents."""
+"""Hot loops, compiled; the module of the same name one level up checks, allocates and documents."""
