@@ -1,0 +1,94 @@
+"""From the client's own clock, seconds since its connection began, to UTC.
+
+Source: ryll-formats.md 1 (time conventions), 3 and 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from spicereplay.bugreport.schema import Metadata, Notification
+from spicereplay.units import NS_PER_S, NS_PER_US
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CONNECTED: Final = "connected to"
+"""How the notice begins that a connection stands, also after a reconnect. Source: ryll-behaviour.md 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClock:
+    """The UTC instant of connection-relative second 0, known to lie in `[earliest_ns, latest_ns]`."""
+
+    zero_ns: int
+    """The best estimate, nanoseconds since 1970."""
+    earliest_ns: int
+    latest_ns: int
+    source: str
+    """What the estimate rests on, in words."""
+
+    @property
+    def uncertainty_ns(self) -> int:
+        """How far the estimate can be off."""
+        return max(self.zero_ns - self.earliest_ns, self.latest_ns - self.zero_ns)
+
+    def utc_ns(self, time_s: float) -> int:
+        """Return the UTC of a connection-relative instant in nanoseconds since 1970."""
+        return self.zero_ns + round(time_s * NS_PER_S)
+
+    def connection_s(self, utc_ns: int) -> float:
+        """Return the connection-relative second of an instant in UTC."""
+        return (utc_ns - self.zero_ns) / NS_PER_S
+
+    def anchored(self, utc_ns: int, time_s: float, what: str) -> ConnectionClock:
+        """Return the clock for which `what`, seen at both times, is simultaneous.
+
+        The way to the millisecond: a notice of the server has a wall time in `notifications.json` and a
+        connection-relative one in `traffic.pcap`. A pair that contradicts what is known already is not used.
+        """
+        zero = utc_ns - round(time_s * NS_PER_S)
+        if not self.earliest_ns <= zero <= self.latest_ns:
+            return self
+        return ConnectionClock(zero, zero, zero, f"{what} at {time_s:.6f} s")
+
+
+def connection_clock(
+    metadata: Metadata, notifications: Iterable[Notification] = ()
+) -> ConnectionClock | None:
+    """Return the clock of a report; None where its timestamp or uptime is missing.
+
+    `timestamp` is cut to whole seconds, so `timestamp - uptime` is up to a second early. Two facts narrow it: no
+    notification is newer than the report, and the notice that the connection stands is not older than its zero.
+    That notice follows the zero within the few round trips of a handshake, so it is the estimate where there is one.
+    """
+    stamp, uptime = utc_ns(metadata.timestamp), metadata.session_uptime_secs
+    if stamp is None or uptime is None:
+        return None
+    base = stamp - round(uptime * NS_PER_S)
+    earliest, latest = base, base + NS_PER_S
+    source = "timestamp - session_uptime_secs"
+    for notification in notifications:
+        when = notification.time_ns
+        if when is None:
+            continue
+        if earliest < when - (stamp - base) <= latest:
+            earliest, source = when - (stamp - base), "the newest notification is not newer than the report"
+        connected = notification.source_name == "Connection" and (
+            (notification.message or "").lower().startswith(_CONNECTED)
+        )
+        if connected and earliest <= when < latest:
+            latest, source = when, "the notice that the connection stands"
+    return ConnectionClock(latest if latest < base + NS_PER_S else earliest, earliest, latest, source)
+
+
+def utc_ns(text: str | None) -> int | None:
+    """Return `YYYY-MM-DDTHH:MM:SSZ` as nanoseconds since 1970; None for `unknown` and anything else."""
+    if text is None:
+        return None
+    try:
+        when = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (when - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
