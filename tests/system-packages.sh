@@ -1,0 +1,18 @@
+#!/bin/sh
+# The programs that some tests compare with or look through. As root on Debian they are installed; elsewhere the
+# tests that need them say so and are skipped (in CI they fail).
+set -eu
+want=""
+command -v tshark >/dev/null 2>&1 || want="$want tshark"
+command -v chromium >/dev/null 2>&1 || want="$want chromium"
+/usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||
+  want="$want python3-gi gir1.2-spiceclientglib-2.0"
+[ -n "$want" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "not installed, the tests that need them will not run:$want" >&2
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086  # a list of packages
+apt-get install -y -qq --no-install-recommends $want >/dev/null
