@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command line: options, one call into the library, output."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One client's connection to one server: its channels together."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What may lie between TCP and SPICE: a byte stream in, a byte stream out."""

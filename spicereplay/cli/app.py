@@ -1,0 +1,63 @@
+"""The `spicereplay` command.
+
+Verbs live in a module each and import what they need when they run, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from spicereplay._version import __version__
+from spicereplay.cli import doctor, findings, info, messages, report, streams, table
+
+app = typer.Typer(
+    name="spicereplay",
+    help="Replay SPICE remote desktop captures and bug reports, and say what went wrong.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spicereplay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Replay SPICE remote desktop captures and bug reports, and say what went wrong."""
+
+
+app.command("report")(report.report)
+app.command("info")(info.info)
+app.command("messages")(messages.messages)
+app.command("streams")(streams.streams)
+app.command("table")(table.table)
+app.command("findings")(findings.findings)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the installed command."""
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): that is its business, not an error. What is still
+        # buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

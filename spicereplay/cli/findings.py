@@ -1,0 +1,43 @@
+"""`findings`: what went wrong, worst first."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from spicereplay.cli.common import EXIT_NOT_HELD, Input, Json, tables_of, verb
+from spicereplay.cli.output import print_findings, print_json
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    INFO = "info"
+    WARN = "warn"
+    CRITICAL = "critical"
+
+
+@verb
+def findings(
+    source: Input,
+    json: Json = False,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option("--fail-on", help="Exit with 1 when a finding is this bad or worse.", show_default=False),
+    ] = None,
+) -> None:
+    """List what went wrong, worst first, with evidence."""
+    from spicereplay.analysis.json import to_records
+
+    with tables_of(source) as tables:
+        frame = tables["findings"]
+        if json:
+            print_json(list(to_records("findings", frame)))
+        else:
+            print_findings(tables.verdict, frame)
+        order = list(Severity)
+        worst = max((order.index(Severity(s)) for s in frame["severity"]), default=-1)
+    if fail_on is not None and worst >= order.index(fail_on):
+        raise typer.Exit(EXIT_NOT_HELD)

@@ -1,0 +1,41 @@
+"""`table`: any table by name."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from spicereplay.cli.common import Input, Json, tables_of, verb, write_lines
+from spicereplay.cli.output import print_table
+from spicereplay.errors import UsageError
+
+
+@verb
+def table(
+    source: Input,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A table; without it the names are listed.", show_default=False)
+    ] = None,
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of text.")] = False,
+) -> None:
+    """Print any table of the analysis (JSON Lines with --json)."""
+    from spicereplay.analysis.schema import TABLES
+
+    if name not in TABLES:
+        known = ", ".join(TABLES)
+        raise UsageError(f"no table is called {name!r}; there are {known}" if name else f"which table? {known}")
+    if json and csv:
+        raise UsageError("--json and --csv exclude each other")
+    with tables_of(source) as tables:
+        frame = tables[name]
+        if json:
+            from spicereplay.analysis.json import to_lines
+
+            write_lines(line.rstrip("\n") for line in to_lines(name, frame))
+        elif csv:
+            frame.to_csv(sys.stdout, index=False, lineterminator="\n")
+        else:
+            print_table(name, frame, TABLES[name].names, empty=f"the table {name} is empty for this input")

@@ -1,0 +1,146 @@
+"""From one TCP connection to the channel it carried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spicereplay.bytestream import ByteStream
+from spicereplay.capture.connection import Connection
+from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.limits import Limits
+from spicereplay.protocol.channel import Assumption, ChannelEngine
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.framing import Framer, nothing
+from spicereplay.protocol.link import LinkStatus
+from spicereplay.replay import identify
+from spicereplay.replay.inference import infer
+from spicereplay.session.log import ChannelLog, Gap, GapCause
+from spicereplay.transport import websocket
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A connection that was read as SPICE, and the engine that read it."""
+
+    log: ChannelLog
+    engine: ChannelEngine
+    connection: Connection
+    client: int
+    """Index of the endpoint that is the client."""
+
+
+def watch(
+    connection: Connection,
+    limits: Limits,
+    defects: DefectLog,
+    *,
+    assumed: tuple[int, Assumption] | None = None,
+) -> Watched | identify.OtherConnection:
+    """Read one connection: the channel it carried, or what it looks like instead.
+
+    `assumed` (client's index and assumption) is for recordings whose container says what each connection is.
+    """
+    streams = connection.streams
+    unwrapped: list[str] = []
+    if assumed is None:
+        client = identify.http_client(connection)
+        if client is not None:
+            pair = websocket.unwrap(streams[client], streams[1 - client], defects, str(connection))
+            streams = pair if client == 0 else (pair[1], pair[0])
+            unwrapped = ["carried in WebSocket frames"]
+        client = identify.spice_client_of(streams)
+        if client is None:
+            if _is_something_else(streams):
+                return identify.other(connection)
+            assumed = infer(streams, limits)
+            if assumed is None:
+                return identify.other(connection)
+    if assumed is not None:
+        client = assumed[0]
+    assert client is not None
+    absent = [identify.empty_stream(s) for s in streams]
+    guess = infer(streams, limits) if assumed is None and absent[client] else None
+    engine = ChannelEngine(
+        where=_where(connection, client, assumed),
+        assumed=assumed[1] if assumed else None,
+        fallback=guess[1].channel if guess else None,
+        limits=limits,
+        defects=defects,
+    )
+    engine.feed(Side.CLIENT, None if absent[client] else streams[client])
+    engine.feed(Side.SERVER, None if absent[1 - client] else streams[1 - client])
+    log = _log(connection, streams, client, engine)
+    if log is None:
+        return identify.other(connection)
+    if guess is not None:
+        log.assumptions.append(f"{log.channel.label} channel inferred: the link message that names it is not captured")
+    log.assumptions[:0] = unwrapped
+    for side, i in ((Side.CLIENT, client), (Side.SERVER, 1 - client)):
+        if absent[i]:
+            log.assumptions.append(f"nothing the {side} sent is in the capture")
+    defects.extend(connection.defects)
+    return Watched(log, engine, connection, client)
+
+
+def _is_something_else(streams: tuple[ByteStream, ByteStream]) -> bool:
+    """Whether the first bytes belong to a protocol that is known and is not SPICE."""
+    heads = [s.read(0, identify.LOOK_BYTES) for s in streams]
+    what = identify.recognise(heads)[0]
+    return what not in ("unknown",)
+
+
+def _where(connection: Connection, client: int, assumed: tuple[int, Assumption] | None) -> str:
+    if assumed is not None and connection.label:
+        return connection.label
+    return f"{connection.endpoints[client]} → {connection.endpoints[1 - client]}"
+
+
+def _log(
+    connection: Connection, streams: tuple[ByteStream, ByteStream], client: int, engine: ChannelEngine
+) -> ChannelLog | None:
+    """Gather what the engine found."""
+    link, assumed = engine.link, engine.assumed
+    if assumed is not None:
+        channel, channel_id, mini = assumed.channel, assumed.channel_id, assumed.mini_header
+    elif link is not None and (link.channel is None or isinstance(link.channel, ChannelType)):
+        framer = engine.framer(Side.SERVER)
+        kind = link.channel if link.channel is not None else framer.channel if framer is not None else None
+        if kind is None:
+            return None
+        channel, channel_id, mini = kind, link.channel_id or 0, link.mini_header
+    else:
+        return None
+    by_side = {Side.CLIENT: client, Side.SERVER: 1 - client}
+    indexes = {side: engine.index(side) or nothing(channel, side) for side in Side}
+    log = ChannelLog(
+        channel=channel,
+        channel_id=channel_id,
+        link=link if link is not None and link.status is not LinkStatus.MALFORMED else None,
+        mini_header=mini,
+        server=indexes[Side.SERVER],
+        client=indexes[Side.CLIENT],
+        start_time_ns=connection.first_time_ns,
+        end_time_ns=connection.last_time_ns,
+        server_address=str(connection.endpoints[1 - client]),
+        client_address=str(connection.endpoints[client]),
+        facts={side: connection.facts[i] for side, i in by_side.items()},
+        bytes_from={side: streams[i].captured_bytes for side, i in by_side.items()},
+        closed_time_ns=connection.closed_time_ns,
+    )
+    closers = [side for side, i in by_side.items() if connection.closed[i] is not None]
+    log.closed_by = str(closers[0]) if len(closers) == 1 else ("both" if closers else None)
+    for side, i in by_side.items():
+        framer = engine.framer(side)
+        log.gaps += gaps_of(streams[i], side, framer)
+        log.unparsed_bytes += framer.unparsed_bytes if framer is not None else 0
+    if assumed is not None:
+        log.assumptions.append(assumed.reason)
+    return log
+
+
+def gaps_of(stream: ByteStream, side: Side, framer: Framer | None) -> list[Gap]:
+    """Return the holes of one direction."""
+    gaps = [Gap(side, time_ns, at, length, GapCause.NOT_CAPTURED) for at, length, time_ns in stream.gaps()]
+    if framer is not None:
+        gaps += [Gap(side, h.time_ns, h.position, h.length, GapCause.SILENT) for h in framer.holes]
+    return gaps

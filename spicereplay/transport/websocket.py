@@ -1,0 +1,197 @@
+"""SPICE inside WebSocket: the payloads of binary and text frames, end to end.
+
+Frame borders have nothing to do with message borders, so what comes out is again a `ByteStream`. Payloads a server
+sends are not masked: their chunks point at the same memory as before. Payloads of a client are unmasked into the
+new stream's `spill`. Source: RFC 6455 section 5.2; spice-wire.md 2.7.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spicereplay.bytestream import ByteStream
+from spicereplay.defects import DefectKind, DefectLog
+
+REQUEST_BYTES: Final = 16 * 1024
+"""Longest HTTP prologue looked at; spice-server takes 4096."""
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CHAIN: Final = 3
+"""Frame headers that must follow each other before a position behind a hole counts as a frame border."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    opcode: int
+    final: bool
+    mask: bytes
+    start: int
+    """Stream position of the payload."""
+    length: int
+
+
+def prologue_end(stream: ByteStream, first_line: bytes) -> int | None:
+    """Return where the HTTP prologue that begins with `first_line` ends; None where there is none."""
+    head = stream.read(0, REQUEST_BYTES)
+    if not head.startswith(first_line):
+        return None
+    end = head.find(b"\r\n\r\n")
+    if end < 0 or b"upgrade: websocket" not in head[:end].lower():
+        return None
+    return end + 4
+
+
+def is_websocket(client: ByteStream, server: ByteStream) -> bool:
+    """Whether either side shows the WebSocket handshake."""
+    return prologue_end(client, b"GET ") is not None or prologue_end(server, b"HTTP/1.1 101") is not None
+
+
+def unwrap(
+    client: ByteStream, server: ByteStream, defects: DefectLog, where: str
+) -> tuple[ByteStream, ByteStream]:
+    """Return the two payload streams of a connection for which `is_websocket` holds."""
+    return (
+        _payloads(client, prologue_end(client, b"GET ") or 0, True, defects, f"{where} from client"),
+        _payloads(server, prologue_end(server, b"HTTP/1.1 101") or 0, False, defects, f"{where} from server"),
+    )
+
+
+def _frame_at(stream: ByteStream, position: int, masked: bool) -> _Frame | str | None:
+    """Parse the frame header at `position`: a frame, why it is none, or None when bytes are missing."""
+    head = stream.read(position, position + 14)
+    if len(head) < 2:
+        return None
+    opcode, length = head[0] & 15, head[1] & 127
+    if head[0] & 0x70:
+        return f"reserved bits set in frame header {head[:2].hex(' ')}"
+    if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
+        return f"frame of reserved opcode {opcode}"
+    if bool(head[1] & 128) != masked:
+        return "masked frame from the server" if not masked else "unmasked frame from the client"
+    at = 2
+    if length >= 126:
+        wide = 2 if length == 126 else 8
+        if len(head) < at + wide:
+            return None
+        length = int.from_bytes(head[at : at + wide], "big")
+        at += wide
+        if length >> 63:
+            return "frame length with its top bit set"
+    mask = b""
+    if masked:
+        if len(head) < at + 4:
+            return None
+        mask = head[at : at + 4]
+        at += 4
+    return _Frame(opcode, bool(head[0] & 128), mask, position + at, length)
+
+
+def _find_frame(stream: ByteStream, start: int, masked: bool) -> int | None:
+    """Find the first position from `start` on where `CHAIN` data frames follow each other."""
+    for at, piece in stream.pieces(start, stream.end):
+        for i in range(len(piece)):
+            if piece[i] in (0x82, 0x80, 0x02, 0x81) and _chains(stream, at + i, masked):
+                return at + i
+    return None
+
+
+def _chains(stream: ByteStream, position: int, masked: bool) -> bool:
+    for n in range(CHAIN):
+        frame = _frame_at(stream, position, masked)
+        if not isinstance(frame, _Frame) or frame.start + frame.length > stream.end:
+            return n > 1 and position == stream.end
+        position = frame.start + frame.length
+    return True
+
+
+def _payloads(stream: ByteStream, start: int, masked: bool, defects: DefectLog, where: str) -> ByteStream:
+    builder = _Builder(stream)
+    position = start
+    while position < stream.end:
+        frame = _frame_at(stream, position, masked)
+        if isinstance(frame, _Frame):
+            if frame.opcode in (CONTINUATION, TEXT, BINARY):
+                builder.add(frame)
+            elif frame.opcode == CLOSE:
+                break
+            position = frame.start + frame.length
+            continue
+        if frame is None and not any(p > position for p, _, _ in stream.gaps()):
+            break  # the capture ends within a frame header
+        reason = frame or "a frame header lies in a hole"
+        found = _find_frame(stream, position + 1, masked)
+        defects.add(
+            DefectKind.WEBSOCKET,
+            where,
+            f"{reason}; " + ("the rest cannot be read" if found is None else f"{found - position} bytes skipped"),
+            time_ns=stream.time_at(position),
+            position=position,
+        )
+        if found is None:
+            break
+        builder.hole(found - position)
+        position = found
+    return builder.stream()
+
+
+class _Builder:
+    """Collects payloads as the chunks of a new stream."""
+
+    def __init__(self, source: ByteStream) -> None:
+        self.source = source
+        self.spill = bytearray()
+        self.rows: list[tuple[int, int, int, int, int]] = []
+        self.end = 0
+        self.first_spill = len(source.spill)
+
+    def hole(self, length: int) -> None:
+        """Leave a hole. How much payload it held is not known exactly: the frame headers in it count too."""
+        self.end += length
+
+    def add(self, frame: _Frame) -> None:
+        """Append the payload of `frame`; bytes of it that are missing leave a hole of their size."""
+        source = self.source
+        stop = frame.start + frame.length
+        i = max(0, int(np.searchsorted(source.position, frame.start, "right")) - 1)
+        while i < len(source.position) and source.position[i] < stop:
+            at, size = int(source.position[i]), int(source.length[i])
+            low, high = max(at, frame.start), min(at + size, stop)
+            if low < high:
+                place = self._place(frame, i, low, high)
+                row = (self.end + low - frame.start, place, high - low, int(source.time_ns[i]), int(source.packet[i]))
+                self.rows.append(row)
+            i += 1
+        # A payload cut off by the end of the capture ends there.
+        self.end += min(frame.length, max(0, source.end - frame.start))
+
+    def _place(self, frame: _Frame, chunk: int, low: int, high: int) -> int:
+        """Return the offset of payload bytes [low, high) of `chunk`, unmasked where they are masked."""
+        skip = low - int(self.source.position[chunk])
+        offset = int(self.source.offset[chunk])
+        if not frame.mask:
+            return offset + skip if offset >= 0 else offset - skip
+        memory, base = (self.source.file, offset) if offset >= 0 else (self.source.spill, -1 - offset)
+        data = np.frombuffer(memory, np.uint8)[base + skip : base + skip + high - low]
+        phase = (low - frame.start) % 4
+        key = np.frombuffer((frame.mask * 2)[phase : phase + 4], np.uint8)
+        place = -1 - (self.first_spill + len(self.spill))
+        self.spill += (data ^ np.resize(key, len(data))).tobytes()
+        return place
+
+    def stream(self) -> ByteStream:
+        """Return what was collected."""
+        columns = np.array(self.rows, np.int64).reshape(-1, 5).T
+        position, offset, length, time_ns, packet = (np.ascontiguousarray(c) for c in columns)
+        return ByteStream(
+            file=self.source.file,
+            spill=bytes(self.source.spill) + bytes(self.spill),
+            position=position,
+            offset=offset,
+            length=length,
+            time_ns=time_ns,
+            packet=packet,
+            begins_with_syn=self.source.begins_with_syn,
+            end_position=self.end,
+        )
