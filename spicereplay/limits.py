@@ -48,6 +48,8 @@ class Limits:
     """Decoded bytes held by the image cache of a session."""
     glz_window_bytes: int = 256 * MIB
     """Decoded bytes held by the GLZ window of a session."""
+    glz_window_images: int = 256 * KIB
+    """How far apart the ids of images in the GLZ window may lie."""
     palette_cache_entries: int = 4096
     """Palettes held per display channel; the server keeps 128."""
     cursor_cache_entries: int = 4096

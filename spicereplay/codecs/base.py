@@ -60,8 +60,8 @@ class Decoded:
     """Which decoder made it: `kernel`, `simplejpeg 1.9.0`, `pyav h264 (FFmpeg 8.0)`."""
     format: PixelFormat
     alpha: bool
-    """Whether the fourth byte means something; where not it is 255. Colours are premultiplied by convention and
-    never touched. An `A8` picture has only alpha, its colours are 0."""
+    """Whether the fourth byte means something; where not it is 255. Colours are premultiplied by convention
+    and never touched. An `A8` picture has only alpha, its colours are 0."""
     unknown: Mask | None = None
     """(height, width) bool, True where the pixel could not be known because the data it refers to was never
     seen (`glz.decode_glz` with `partial=True`); None: all of it is known."""
@@ -128,8 +128,8 @@ def raise_status(status: int, codec: str, offset: int) -> NoReturn:
 def check_size(codec: str, width: int, height: int, limits: Limits, expected: Size | None = None) -> None:
     """Hold a picture's size against the limits and against what the image descriptor said.
 
-    Raises `DecodeError`: `image_over_limit` over `Limits.image_side_px` or `Limits.image_pixels`; `codec_data`
-    if a side is 0 or less, or if the size is not `expected` (width, height).
+    Raises `DecodeError`: `image_over_limit` over `Limits.image_side_px` or `Limits.image_pixels`;
+    `codec_data` if a side is 0 or less, or if the size is not `expected` (width, height).
     Source: spice-wire.md 8.1, "Descriptor width/height must equal the codec's own header".
     """
     if width <= 0 or height <= 0:

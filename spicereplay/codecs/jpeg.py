@@ -1,7 +1,7 @@
 """JPEG images and MJPEG frames to pixels, through whichever library is selected.
 
-Sources: spice-wire.md 9.5 (JPEG is always stored top-down) and 10.2 (MJPEG: spice-server writes Huffman tables
-only into the first frame of a stream).
+Sources: spice-wire.md 9.5 (JPEG is always stored top-down) and 10.2 (MJPEG: spice-server writes Huffman
+tables only into the first frame of a stream).
 """
 
 from __future__ import annotations

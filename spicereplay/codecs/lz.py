@@ -20,7 +20,6 @@ from spicereplay.codecs.base import (
     PixelArray,
     PixelFormat,
     Size,
-    Status,
     check_header,
     check_size,
     raise_status,

@@ -61,8 +61,8 @@ def indices(
 def paint(numbers: npt.NDArray[np.uint8], palette: Palette, bits: int) -> tuple[PixelArray, int]:
     """Return the colours of palette indices as opaque pixels, and how many indices lie outside the palette.
 
-    4-bit indices are taken modulo the palette's length, as spice-gtk does, so none lies outside; those outside
-    become black. An empty palette makes all of it black.
+    4-bit indices are taken modulo the palette's length, as spice-gtk does, so none lies outside. Those outside
+    become black; with an empty palette that is all of them.
     Source: spice-common common/lz_decompress_tmpl.c (the modulo).
     """
     table = np.zeros(256, np.uint32)

@@ -6,10 +6,8 @@ Source: spice-wire.md 9.1. Every token is checked against both buffers before it
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from spicereplay.codecs._kernels.status cimport BAD_REFERENCE, OK, OVERRUN, SHORT, Status
-
-cdef uint32_t OPAQUE = 0xFF000000
-
+from spicereplay.codecs._kernels.pixels cimport OPAQUE, copy_back, widen
+from spicereplay.codecs._kernels.status cimport BAD_REFERENCE, OK, OVERRUN, SHORT
 
 cdef struct Token:
     Py_ssize_t length       # units to copy
@@ -45,32 +43,13 @@ cdef inline Py_ssize_t read_match(
     return at
 
 
-cdef inline void copy_pixels(uint32_t* dst, Py_ssize_t distance, Py_ssize_t n, Py_ssize_t room) noexcept nogil:
-    """Copy `n` pixels from `distance` back, one after the other; `room` is how many fit at `dst`."""
-    cdef const uint32_t* src = dst - distance
-    cdef Py_ssize_t i = 0
-    cdef uint32_t one
-    if distance >= 4 and n + 4 <= room:
-        # Blocks of four: up to three pixels too many are written, and the next tokens write over them.
-        while i < n:
-            memcpy(dst + i, src + i, 16)
-            i += 4
-    elif distance == 1:
-        one = src[0]
-        for i in range(n):
-            dst[i] = one
-    else:
-        for i in range(n):
-            dst[i] = src[i]
-
-
 def lz_pixels(const uint8_t[::1] src not None, Py_ssize_t start, uint32_t[::1] dst not None, bint rgb16):
     """Decode pixels from `src[start:]` into all of `dst`; return (status, offset where decoding stopped).
 
     `rgb16`: literals are two bytes of x1r5g5b5, high byte first; otherwise three: B, G, R. The fourth byte of
     each pixel becomes 255.
     """
-    cdef Py_ssize_t at = start, end = src.shape[0], done = 0, total = dst.shape[0]
+    cdef Py_ssize_t at = start, end = src.shape[0], total = dst.shape[0]
     cdef int status = OK
     if total and end:
         with nogil:
@@ -81,12 +60,6 @@ def lz_pixels(const uint8_t[::1] src not None, Py_ssize_t start, uint32_t[::1] d
     elif total:
         status = SHORT
     return status, at
-
-
-cdef inline uint32_t widen(uint32_t value) noexcept nogil:
-    """Return a pixel of x1r5g5b5 as B, G, R, 255: v8 = v5 << 3 | v5 >> 2 (spice-wire.md 8.1)."""
-    cdef uint32_t r = (value >> 10) & 31, g = (value >> 5) & 31, b = value & 31
-    return OPAQUE | (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2)
 
 
 cdef int decode_rgb(
@@ -114,11 +87,11 @@ cdef int decode_rgb(
                 # One byte follows the run, so that every pixel can be fetched as a word.
                 for i in range(run):
                     memcpy(&pixel, src + at, 4)
-                    dst[done + i] = pixel | OPAQUE
+                    dst[done + i] = pixel | <uint32_t>OPAQUE
                     at += 3
             else:
                 for i in range(run):
-                    dst[done + i] = src[at] | src[at + 1] << 8 | src[at + 2] << 16 | OPAQUE
+                    dst[done + i] = src[at] | src[at + 1] << 8 | src[at + 2] << 16 | <uint32_t>OPAQUE
                     at += 3
             done += run
         else:
@@ -133,7 +106,7 @@ cdef int decode_rgb(
                 status = BAD_REFERENCE
                 break
             at = i
-            copy_pixels(dst + done, token.distance, token.length, total - done)
+            copy_back(dst + done, token.distance, token.length, total - done)
             done += token.length
     where[0] = at
     return status
@@ -175,7 +148,7 @@ cdef int decode_rgb16(
                 status = BAD_REFERENCE
                 break
             at = i
-            copy_pixels(dst + done, token.distance, token.length, total - done)
+            copy_back(dst + done, token.distance, token.length, total - done)
             done += token.length
     where[0] = at
     return status
