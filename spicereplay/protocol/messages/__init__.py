@@ -1,1 +1,1 @@
-"""TODO."""
+"""Every SPICE message, declared once; a module per channel, and what they share."""
