@@ -1,0 +1,459 @@
+"""What stands in each section of the page: tables, figures and the sentences for where there is nothing."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from spicereplay.report.tables import (
+    Distribution,
+    Heading,
+    TableView,
+    distribution,
+    number_heading,
+    rows_view,
+    text_heading,
+    view,
+)
+from spicereplay.report.text import NONE, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spicereplay.report.content import ReportContent
+
+FINDINGS: Final = 100
+"""Findings written out on the page."""
+
+EVIDENCE: Final = 12
+"""Sentences of evidence shown for one finding."""
+
+_BINS: Final = 36
+_BIN_PX: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One ranked finding; `time_s` is `None` where it is not at a time."""
+
+    code: str
+    severity: str
+    title: str
+    time_s: float | None
+    evidence: list[str]
+    more_evidence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyRow:
+    """Decode times of one codec and picture size."""
+
+    codec: str
+    width: int
+    height: int
+    backends: str
+    undecoded: int
+    figures: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Decode times by codec and size; `axis` holds ticks as (share of the width, label in ms)."""
+
+    rows: list[LatencyRow]
+    axis: list[tuple[float, str]]
+    why_empty: str
+    low: float = 1.0
+    high: float = 10.0
+
+    def place(self, cost_ms: float) -> float:
+        """Return where on the drawn axis (0 to 216 px) a decode time lies."""
+        share = math.log(max(cost_ms, self.low) / self.low) / math.log(self.high / self.low)
+        return round(share * _BINS * _BIN_PX, 1)
+
+
+def command(content: ReportContent, verb: str, *arguments: str) -> str:
+    """Return the command line that lists all of what the page shows a part of."""
+    return " ".join(["spicereplay", verb, shlex.quote(content.source_name), *arguments])
+
+
+def findings(content: ReportContent) -> tuple[list[Finding], int]:
+    """Return the findings in their order and how many were left out."""
+    table = content.tables["findings"]
+    rows = []
+    for row in table.iloc[:FINDINGS].itertuples(index=False):
+        evidence = [str(e) for e in row.evidence]
+        time_s = float(row.time_s)
+        rows.append(
+            Finding(
+                str(row.code),
+                str(row.severity),
+                str(row.title),
+                time_s if math.isfinite(time_s) else None,
+                evidence[:EVIDENCE],
+                max(len(evidence) - EVIDENCE, 0),
+            )
+        )
+    return rows, len(table) - len(rows)
+
+
+def gaps(content: ReportContent) -> TableView:
+    """Return the holes of the capture."""
+    return view(
+        content.tables["gaps"],
+        "gaps",
+        ("session", "channel", "channel_id", "from", "time_s", "position", "bytes", "cause", "messages"),
+        caption="Bytes that were sent and that the capture does not hold",
+        why_empty="No gap was found: no byte is known to be missing.",
+        command=command(content, "table", "gaps"),
+    )
+
+
+def streams(content: ReportContent) -> list[TableView]:
+    """Return the table of streams and that of flap notifications."""
+    return [
+        view(
+            content.tables["streams"],
+            "streams",
+            (
+                "session",
+                "channel_id",
+                "stream_id",
+                "codec",
+                "width",
+                "height",
+                "created_s",
+                "lifetime_s",
+                "frames",
+                "fps",
+                "bytes",
+                "longest_gap_s",
+                "late_frames",
+                "reported_drops",
+                "decode_ms_median",
+                "decode_ms_p95",
+                "decode_failures",
+                "end_cause",
+            ),
+            caption="Video streams in order of creation",
+            why_empty="The server created no video stream while the capture ran: all updates came as pictures.",
+            command=command(content, "streams"),
+        ),
+        view(
+            content.tables["flaps"],
+            "flaps",
+            ("session", "channel_id", "time_s", "kind", "count", "window_s", "mean_lifetime_s", "instants"),
+            caption="Flaps: streams destroyed soon after one another",
+            why_empty="Streams were not destroyed often enough within one window for the flap rule to speak up.",
+            command=command(content, "table", "flaps"),
+        ),
+    ]
+
+
+def latency(content: ReportContent) -> Latency:
+    """Return decode times grouped by codec and picture size, on one logarithmic axis."""
+    table = content.tables["frames"]
+    cost = table["decode_ms"].to_numpy(dtype=np.float64)
+    measured = np.isfinite(cost) & (cost >= 0)
+    if not measured.any():
+        why = (
+            "No frame could be decoded, so there is no time to show."
+            if len(table)
+            else "There are no video frames in the capture, so nothing was decoded."
+        )
+        return Latency([], [], why)
+    low = 10.0 ** math.floor(math.log10(max(float(cost[measured].min()), 0.001)))
+    high = 10.0 ** math.ceil(math.log10(max(float(cost[measured].max()), low * 1.001)))
+    edges = np.geomspace(low, high, _BINS + 1)
+    rows = []
+    groups = table.assign(measured=measured).groupby(["codec", "width", "height"], observed=True, sort=True)
+    for (codec, width, height), group in groups:
+        values = group.loc[group["measured"], "decode_ms"].to_numpy(dtype=np.float64)
+        if not len(values):
+            continue
+        backends = ", ".join(sorted({str(b) for b in group["backend"].unique() if str(b) not in ("", "nan")}))
+        rows.append(
+            LatencyRow(
+                str(codec),
+                int(width),
+                int(height),
+                backends,
+                len(group) - len(values),
+                distribution(values, edges),
+            )
+        )
+    decades = round(math.log10(high / low))
+    axis = [(place / decades, f"{low * 10**place:g}") for place in range(decades + 1)]
+    rows.sort(key=lambda r: (-r.figures.count, r.codec, r.width, r.height))
+    return Latency(rows, axis, "", low, high)
+
+
+def agent(content: ReportContent) -> list[TableView]:
+    """Return requests to the guest agent by type, all requests, and the times without a token."""
+    table = content.tables["agent"]
+    rows = []
+    for kind, group in table.groupby("type", observed=True, sort=True):
+        outcome = group["outcome"].astype(str)
+        lag = group["lag_ms"].to_numpy(dtype=np.float64)
+        lag = lag[np.isfinite(lag)]
+        figures = np.percentile(lag, (50, 95, 100)).tolist() if len(lag) else [None] * 3
+        counts = [int((outcome == o).sum()) for o in ("answered", "error", "unanswered", "ambiguous")]
+        rows.append(
+            [str(kind), *(number(c) for c in (len(group), *counts)), *(number(f, 2) for f in figures)]
+        )
+    return [
+        rows_view(
+            "agent_by_type",
+            (
+                text_heading("type", "request", "agent message type"),
+                number_heading("count", "requests"),
+                number_heading("answered", "answered"),
+                number_heading("error", "errors", meaning="the reply says that it failed"),
+                number_heading("unanswered", "unanswered"),
+                number_heading(
+                    "ambiguous", "ambiguous", meaning="which request a reply belongs to cannot be told"
+                ),
+                number_heading("lag_median", "lag median", "ms"),
+                number_heading("lag_p95", "lag p95", "ms"),
+                number_heading("lag_max", "lag max", "ms"),
+            ),
+            rows,
+            caption="Requests to the guest agent by type",
+            why_empty="No request that the guest agent has to answer is in the capture.",
+        ),
+        view(
+            table,
+            "agent",
+            ("session", "time_s", "type", "reply_time_s", "lag_ms", "outcome", "result"),
+            caption="Every request",
+            why_empty="No request that the guest agent has to answer is in the capture.",
+            command=command(content, "table", "agent"),
+        ),
+        view(
+            content.tables["agent_starvation"],
+            "agent_starvation",
+            ("session", "from", "start_s", "end_s", "duration_s"),
+            caption="Starvation: no agent token left",
+            why_empty="Neither side ran out of agent tokens.",
+            command=command(content, "table", "agent_starvation"),
+        ),
+    ]
+
+
+def channels(content: ReportContent) -> list[TableView]:
+    """Return channels, message counts, flow-control stalls, TCP and capabilities."""
+    return [
+        view(
+            content.tables["channels"],
+            "channels",
+            (
+                "session",
+                "channel",
+                "channel_id",
+                "handshake",
+                "start_s",
+                "end_s",
+                "messages_from_server",
+                "messages_from_client",
+                "bytes_from_server",
+                "bytes_from_client",
+                "gaps",
+                "missing_bytes",
+                "unparsed_bytes",
+                "closed_by",
+            ),
+            caption="Channels",
+            why_empty="No channel was found.",
+            command=command(content, "info"),
+        ),
+        _message_counts(content),
+        view(
+            content.tables["ack_stalls"],
+            "ack_stalls",
+            (
+                "session",
+                "channel",
+                "channel_id",
+                "start_s",
+                "end_s",
+                "duration_s",
+                "window",
+                "unacknowledged",
+            ),
+            caption="Stalls: the server had more than two windows unacknowledged",
+            why_empty="The client acknowledged in time: no channel went over two windows of messages.",
+            command=command(content, "table", "ack_stalls"),
+        ),
+        view(
+            content.tables["tcp"],
+            "tcp",
+            (
+                "session",
+                "channel",
+                "channel_id",
+                "from",
+                "segments",
+                "bytes",
+                "retransmitted_bytes",
+                "out_of_order",
+                "conflicts",
+                "keep_alives",
+                "zero_windows",
+            ),
+            caption="What the TCP headers say",
+            why_empty="There are no TCP headers in this input.",
+            command=command(content, "table", "tcp"),
+        ),
+        _capabilities(content.sessions),
+    ]
+
+
+def _message_counts(content: ReportContent) -> TableView:
+    table = content.tables["messages"]
+    keys = ["session", "channel", "channel_id", "from", "name"]
+    rows = []
+    if len(table):
+        sums = table.groupby(keys, observed=True, sort=True)["size"].agg(["size", "sum", "max"]).reset_index()
+        partial = table[table["partial"]].groupby(keys, observed=True).size()
+        order = sums.sort_values(["size", *keys], ascending=[False] + [True] * len(keys), kind="stable")
+        for row in order.itertuples(index=False, name=None):
+            session, channel, channel_id, sender, name, count, total, largest = row
+            lost = int(partial.get((session, channel, channel_id, sender, name), 0))
+            rows.append(
+                [
+                    str(session),
+                    str(channel),
+                    str(channel_id),
+                    str(sender),
+                    str(name),
+                    *(number(int(v)) for v in (count, total, largest, lost)),
+                ]
+            )
+    heads = [
+        number_heading("session", "session"),
+        text_heading("channel", "channel"),
+        number_heading("channel_id", "channel id"),
+        text_heading("from", "from"),
+        text_heading("name", "message"),
+        number_heading("count", "count", "", "sub-messages counted too"),
+        number_heading("bytes", "bytes", "bytes", "bodies without their headers"),
+        number_heading("largest", "largest", "bytes"),
+        number_heading("partial", "partial", "", "bytes of it are missing from the capture"),
+    ]
+    if len({r[0] for r in rows}) <= 1:
+        rows, heads = [r[1:] for r in rows], heads[1:]
+    return rows_view(
+        "message_counts",
+        heads,
+        rows,
+        caption="Messages by name",
+        why_empty="Not one SPICE message could be read.",
+        command=command(content, "messages"),
+        most=150,
+    )
+
+
+def _capabilities(sessions: Sequence[Mapping[str, Any]]) -> TableView:
+    rows = []
+    for session in sessions:
+        for channel in session.get("channels", ()):
+            place = (
+                str(session.get("session", 0)),
+                f"{channel.get('channel')} {channel.get('channel_id', 0)}",
+            )
+            for side in ("client", "server"):
+                rows.append([*place, side, _listed(channel.get(f"{side}_caps"))])
+    return rows_view(
+        "capabilities",
+        (
+            number_heading("session", "session"),
+            text_heading("channel", "channel"),
+            text_heading("side", "side"),
+            text_heading("caps", "capabilities"),
+        ),
+        rows,
+        caption="Capabilities exchanged when linking",
+        why_empty="The link stage of no channel is in the capture, so capabilities are unknown.",
+    )
+
+
+def _listed(value: object) -> str:
+    """Return capabilities as text: a list of names, a mapping to such lists, or nothing."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_listed(part)}" for name, part in value.items()) or NONE
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(str(v) for v in value) or NONE
+    return NONE if value is None else str(value)
+
+
+def client(content: ReportContent) -> list[TableView]:
+    """Return what the client said of itself, where the capture disagrees, and the notifications."""
+    heads: tuple[Heading, ...] = (
+        text_heading("name", "name"),
+        text_heading("value", "value"),
+        text_heading("note", "note"),
+    )
+    groups = [
+        rows_view(
+            "client_report",
+            heads,
+            [[str(cell) for cell in row] for row in rows],
+            caption=heading,
+            why_empty="The client left this part of its report empty.",
+            command=command(content, "table", "client_reported"),
+            most=200,
+        )
+        for heading, rows in content.client_report
+    ]
+    return [
+        view(
+            content.tables["disagreements"],
+            "disagreements",
+            ("session", "what", "client_reported", "capture", "explanation"),
+            caption="Where the client and the capture disagree",
+            why_empty=(
+                "No figure of the client differs from the capture."
+                if content.client_report
+                else "There is no client's report in this input to compare the capture with."
+            ),
+            command=command(content, "table", "disagreements"),
+        ),
+        view(
+            content.tables["notifications"],
+            "notifications",
+            ("session", "time_s", "severity", "origin", "source", "message", "count"),
+            caption="What server and client told the user",
+            why_empty="Neither the server nor the client told the user anything.",
+            command=command(content, "table", "notifications"),
+        ),
+        *groups,
+    ]
+
+
+def defects(content: ReportContent) -> list[TableView]:
+    """Return how often each rule was broken, and where."""
+    table = content.tables["defects"]
+    counts = table["kind"].astype(str).value_counts()
+    order = sorted(counts.items(), key=lambda item: (-int(item[1]), str(item[0])))
+    return [
+        rows_view(
+            "defects_by_kind",
+            (text_heading("kind", "rule"), number_heading("count", "defects")),
+            [[str(kind), number(int(n))] for kind, n in order],
+            caption="Rules that the input broke",
+            why_empty="Nothing was wrong with the input: every message and picture followed the rules.",
+        ),
+        view(
+            table,
+            "defects",
+            ("time_s", "kind", "where", "position", "detail"),
+            caption="Every defect",
+            why_empty="Nothing was wrong with the input: every message and picture followed the rules.",
+            command=command(content, "table", "defects"),
+        ),
+    ]
