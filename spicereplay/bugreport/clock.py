@@ -59,9 +59,10 @@ def connection_clock(
 ) -> ConnectionClock | None:
     """Return the clock of a report; None where its timestamp or uptime is missing.
 
-    `timestamp` is cut to whole seconds, so `timestamp - uptime` is up to a second early. Two facts narrow it: no
-    notification is newer than the report, and the notice that the connection stands is not older than its zero.
-    That notice follows the zero within the few round trips of a handshake, so it is the estimate where there is one.
+    `timestamp` is cut to whole seconds, so `timestamp - uptime` is up to a second early. Two facts narrow it:
+    no notification is newer than the report, and the notice that the connection stands is not older than its
+    zero. That notice follows the zero within the few round trips of a handshake, so it is the estimate where
+    there is one.
     """
     stamp, uptime = utc_ns(metadata.timestamp), metadata.session_uptime_secs
     if stamp is None or uptime is None:

@@ -1,10 +1,10 @@
 """The files of one bug report, read in place from a zip (or from a folder into which one was unpacked).
 
 Nothing is ever extracted to disk. The zip directory is read here rather than with `zipfile`, because a report
-that was cut short has no directory (then the local headers are walked), because a directory must not be able to
-ask for more memory than `Limits.zip_members` entries, and because a damaged member is still worth reading: ryll
-stores its members without compression (ryll-formats.md 2.1). Source of the structures: PKWARE APPNOTE.TXT
-6.3.10, sections 4.3.7, 4.3.12, 4.3.16 and 4.5.3.
+that was cut short has no directory (then the local headers are walked), because a directory must not be able
+to ask for more memory than `Limits.zip_members` entries, and because a damaged member is still worth reading:
+ryll stores its members without compression (ryll-formats.md 2.1). Source of the structures: PKWARE
+APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12, 4.3.16 and 4.5.3.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Container(Protocol):
         """The names of its files in their order, without those that cannot be used."""
 
     def read(self, name: str, limit: int, defects: DefectLog) -> bytes | None:
-        """Return the content of `name`; None with a defect where it is larger than `limit` or not readable."""
+        """Return the content of `name`; None with a defect where it is over `limit` or not readable."""
 
     def open(self, name: str, limit: int, defects: DefectLog) -> BinaryIO | None:
         """Return `name` as a file that ends, with a defect, after `limit` bytes; None where not readable."""
@@ -128,8 +128,8 @@ class Zip:
     def open(self, name: str, limit: int, defects: DefectLog) -> BinaryIO | None:
         """Open `name`, see `Container.open`.
 
-        A wrong CRC, a size that is not the claimed one and an end before the claimed one are defects found while
-        reading; the bytes are handed out all the same.
+        A wrong CRC, a size that is not the claimed one and an end before the claimed one are defects found
+        while reading; the bytes are handed out all the same.
         """
         member = self.members.get(name)
         if member is None:
@@ -257,9 +257,9 @@ class _MemberFile(io.RawIOBase):
 def open_zip(source: Source, *, limits: Limits, defects: DefectLog) -> Zip:
     """Read the directory of a zip; where that is damaged or missing, walk the local headers instead.
 
-    Members whose names climb out of the zip are left out (`ZIP_MEMBER_NAME`), as are encrypted ones and all but
-    the first of one name (`ZIP_DAMAGED`). Raises `InputError` if the file cannot be read, is no zip, or has no
-    member left that can be used.
+    Members whose names climb out of the zip are left out (`ZIP_MEMBER_NAME`), as are encrypted ones and all
+    but the first of one name (`ZIP_DAMAGED`). Raises `InputError` if the file cannot be read, is no zip, or
+    has no member left that can be used.
     """
     label = source_label(source)
     try:
@@ -274,7 +274,7 @@ def open_zip(source: Source, *, limits: Limits, defects: DefectLog) -> Zip:
                 defects.add(
                     DefectKind.ZIP_DAMAGED,
                     label,
-                    f"the zip's directory is missing or damaged; {len(listed)} members were found by their headers",
+                    f"its directory is missing or damaged; {len(listed)} members were found by their headers",
                 )
     except OSError as error:
         raise InputError(f"{label}: cannot be read: {error.strerror or error}") from error
@@ -299,7 +299,7 @@ def open_zip(source: Source, *, limits: Limits, defects: DefectLog) -> Zip:
 
 
 def open_folder(path: Path, *, limits: Limits) -> Folder:
-    """List the plain files of a folder. Raises `InputError` if the folder cannot be read or holds too many."""
+    """List the plain files of a folder. Raises `InputError` if it cannot be read or holds too many."""
     try:
         names = sorted(entry.name for entry in path.iterdir() if entry.is_file())
     except OSError as error:
@@ -315,7 +315,7 @@ def source_label(source: Source) -> str:
 
 
 def climbs_out(name: str) -> bool:
-    """Whether a member name is absolute, has a drive letter, a backslash, a NUL or a `..` part, or is empty."""
+    """Whether a member name is empty or absolute, or has a drive letter, a backslash, a NUL or a `..` part."""
     return (
         not name
         or name.startswith("/")
@@ -415,7 +415,8 @@ def _walk(file: BinaryIO, file_size: int, most: int) -> Iterator[Member]:
             return
         size, packed, _ = _zip64_sizes(variable[n_name:], size, packed, 0)
         if flags & _FLAG_SIZES_FOLLOW and not packed:
-            # The sizes stand behind the data: as good a guess as any is that the data ends where the next begins.
+            # The sizes stand behind the data: as good a guess as any is that the data ends where the next
+            # begins.
             packed = _next_header(file, data_start, file_size) - data_start
             size = size or (packed if method == _STORED else 0)
         yield Member(_name(variable[:n_name], flags), size, packed, method, flags, crc, at)

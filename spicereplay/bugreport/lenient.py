@@ -1,7 +1,7 @@
 """JSON of unknown age to typed structures: what is wrong costs its own field, never the file.
 
-Three steps: `decode` makes bounded plain values of the bytes, `read` makes a structure of `schema` of them, and
-`unknown_members` names what the declaration does not know.
+Three steps: `decode` makes bounded plain values of the bytes, `read` makes a structure of `schema` of them,
+and `unknown_members` names what the declaration does not know.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def decode(data: bytes, where: str, limits: Limits, defects: DefectLog) -> Any:
 def read(kind: type[T], value: Any, where: str, defects: DefectLog, path: str = "") -> T | None:
     """Return `value` as `kind`, a structure of `schema` or a list of them.
 
-    A field of a wrong type or out of its range reads as None, an entry of a list that does not fit is left out,
-    each with a `MEMBER_FIELD` defect that names its path. None where `value` as a whole does not fit.
+    A field of a wrong type or out of its range reads as None, an entry of a list that does not fit is left
+    out, each with a `MEMBER_FIELD` defect that names its path. None where `value` as a whole does not fit.
     """
     result: T | None = _read(kind, value, where, defects, path)
     return result

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final, TypeVar
+
+import msgspec
 
 from spicereplay.bugreport import schema
 from spicereplay.bugreport.clock import ConnectionClock, connection_clock
@@ -82,12 +84,13 @@ class Screenshot:
     height: int | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BugReport:
     """One bug report, read. `metadata`, `session` and so on have None for whatever the file did not say.
 
-    `metadata.description`, `metadata.target_host` and `channels["inputs"].recent_events` are private; `private`
-    in `schema.FieldDoc` marks them, `client_reported.rows` leaves them out.
+    Private are `metadata.description`, `metadata.target_host` and all of `json` (`schema.FieldDoc.private`
+    marks the fields); `client_reported.rows` leaves them out. What was typed is not in `channels`, only in
+    `input_events()`.
     """
 
     source: Source
@@ -117,10 +120,13 @@ class BugReport:
     assumptions: tuple[str, ...]
     """What had to be assumed because the report does not say it, in words."""
     json: Mapping[str, Any]
-    """The plain values the structures were read from, by file."""
-    limits: Limits = field(repr=False)
+    """The plain values the structures were read from, by file; private ones are in here."""
+    limits: Limits
     prefix: str = ""
     """The folder inside the zip that holds the report (a report that was unpacked and packed again)."""
+
+    def __repr__(self) -> str:
+        return f"BugReport({self.label!r}, {self.kind}, {self.revision.label})"
 
     @property
     def kind(self) -> ReportKind:
@@ -138,6 +144,15 @@ class BugReport:
         known = (self.metadata.session_uptime_secs, self.session.uptime_secs)
         return next((uptime for uptime in known if uptime is not None), None)
 
+    def input_events(self) -> tuple[schema.InputEvent, ...]:
+        """Return the user's last 50 key and mouse events: **what was typed**, so only on request."""
+        if "inputs" not in self.channel_paths:
+            return ()
+        state = self.json[CHANNEL_STATE]
+        path = self.channel_paths["inputs"]
+        snapshot = read(schema.InputsSnapshot, state[path] if path else state, CHANNEL_STATE, DefectLog())
+        return tuple(snapshot.recent_events or ()) if snapshot is not None else ()
+
     def open_pcap(self, defects: DefectLog) -> BinaryIO | None:
         """Return `traffic.pcap` as a binary file to be read from front to back; None where there is none.
 
@@ -150,8 +165,8 @@ class BugReport:
     def pcap_extent(self) -> tuple[int, int] | None:
         """Return `(offset, length)` of `traffic.pcap` in the zip file where it is stored, as ryll stores it.
 
-        With it the recording can be mapped where it lies instead of being copied out. None for a compressed or
-        missing member, for a report in a folder, and for one above `Limits.zip_member_bytes`.
+        With it the recording can be mapped where it lies instead of being copied out. None for a compressed
+        or missing member, for a report in a folder, and for one above `Limits.zip_member_bytes`.
         """
         extent = self.container.extent(self.prefix + PCAP) if PCAP in self.members else None
         return extent if extent and extent[1] <= self.limits.zip_member_bytes else None
@@ -197,6 +212,8 @@ def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: Def
         for name, (path, state) in states.items()
         if (snapshot := read(SNAPSHOTS[name], state, CHANNEL_STATE, defects, path)) is not None
     }
+    if isinstance(inputs := channels.get("inputs"), schema.InputsSnapshot):
+        channels["inputs"] = msgspec.structs.replace(inputs, recent_events=None)
     pictures = {
         name: container.read(prefix + name, limits.zip_image_bytes, defects)
         for name in _PICTURES
@@ -241,7 +258,7 @@ def is_capture_metadata(value: Any) -> bool:
 
 
 def _prefix(names: tuple[str, ...]) -> str:
-    """Return the folder of the zip that holds most of a report's files, normally the top (an empty string)."""
+    """Return the folder of the zip that holds most of a report's files, normally the top (empty)."""
     found: dict[str, int] = {"": 0}
     for name in names:
         folder, _, base = name.rpartition("/")

@@ -49,7 +49,7 @@ _CHANNEL_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def revision_of(session: Any, channels: Mapping[str, Any], cause: Any) -> Revision:
-    """Return the revision from the plain values of session.json, of each channel's state and of the disconnect.
+    """Return the revision that session.json, each channel's state and disconnect-cause.json, as read, prove.
 
     A later field outweighs the absence of an earlier one: reports with members cut out are common enough.
     """

@@ -1,9 +1,10 @@
 """Every field of every JSON file that ryll writes, declared once with meaning, unit and first revision.
 
 All fields may be missing and all may be null: the client's revisions differ, no version number says which one
-wrote a file, and a number that is not finite is written as null. Both read as `None`, which is "unknown", never
-zero. Seconds (`*_secs`) count from the creation of the current connection's traffic buffers unless a field says
-otherwise. `doc` marks what must not leave the machine unasked: keystrokes, the user's own text, host names.
+wrote a file, and a number that is not finite is written as null. Both read as `None`, which is "unknown",
+never zero. Seconds (`*_secs`) count from the creation of the current connection's traffic buffers unless a
+field says otherwise. `doc` marks what must not leave the machine unasked: keystrokes, the user's own text,
+host names.
 
 Source: ryll-formats.md 3 to 8 and 11.1; revision labels G0 to G3: ryll-formats.md 1.
 """

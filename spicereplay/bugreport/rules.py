@@ -1,0 +1,165 @@
+"""The fixed facts of ryll's recorder that a replay needs: ports, sequence numbers, and what its holes mean.
+
+Source: ryll-formats.md 9.1 to 9.4, 10.2, 10.5 and 15.1 (6).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.session.log import GapCause
+
+CLIENT_ADDRESS: Final = "10.0.0.1"
+SERVER_ADDRESS: Final = "10.0.0.2"
+SERVER_PORT: Final = 5900
+"""Always, whatever the real port. Source: ryll-formats.md 9.3."""
+
+CLIENT_PORTS: Final = MappingProxyType(
+    {
+        ChannelType.MAIN: 10001,
+        ChannelType.DISPLAY: 10002,
+        ChannelType.INPUTS: 10003,
+        ChannelType.CURSOR: 10004,
+        ChannelType.USBREDIR: 10009,
+        ChannelType.PLAYBACK: 10099,
+    }
+)
+"""The ports of ryll's channels; 10099 is its fallback, that is, playback. Source: ryll-formats.md 9.3."""
+
+LIVE_PCAPS: Final = ("main", "display", "cursor", "inputs", "usbredir")
+"""Channels that have a file in a `--capture` directory, `<label>.pcap`. Source: ryll-formats.md 11.1."""
+
+FIRST_SEQUENCE: Final = MappingProxyType({Side.CLIENT: 1000, Side.SERVER: 2000})
+"""Sequence number of the first byte of a connection. Source: ryll-formats.md 9.3."""
+
+SEGMENT_BYTES: Final = 65_495
+"""Longest payload into which a unit is cut: the IPv4 length is then 65,535. Source: ryll-formats.md 9.4."""
+WRITTEN_BYTES: Final = 65_481
+"""Longest payload that reaches the file: a frame must not exceed the snap length. Source: as above."""
+SNAP_LENGTH: Final = 65_535
+
+_PORT_BASE: Final = 10_000
+_PCAP_MAGICS: Final = {
+    b"\xa1\xb2\xc3\xd4": ">",
+    b"\xa1\xb2\x3c\x4d": ">",
+    b"\xd4\xc3\xb2\xa1": "<",
+    b"\x4d\x3c\xb2\xa1": "<",
+}
+_ETHERNET: Final = bytes.fromhex("020000000002 020000000001 0800")
+_ENDPOINTS: Final = (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)))
+_FRAME_HEADERS: Final = 54
+
+
+@dataclass(frozen=True, slots=True)
+class HoleExplanation:
+    """What a hole in a stream of ryll's recording is."""
+
+    cause: GapCause
+    messages: int | None
+    """Messages lost in it or that lost their head; None where that cannot be told."""
+    message_bytes: int | None
+    """Size of the one message concerned, data header included; None where that cannot be told."""
+
+
+def channel_of_port(client_port: int) -> ChannelType | None:
+    """Return the channel type that ryll records under this client port; None for a port that is not ryll's.
+
+    10000 plus the channel type, and 10099 for playback. Source: ryll-formats.md 9.3.
+    """
+    for channel, port in CLIENT_PORTS.items():
+        if port == client_port:
+            return channel
+    try:
+        return ChannelType(client_port - _PORT_BASE)
+    except ValueError:
+        return None
+
+
+def is_ryll_connection(client: str, client_port: int, server: str, server_port: int) -> bool:
+    """Whether a TCP connection has the addresses and ports that only ryll's recorder gives."""
+    return (
+        (client, server, server_port) == (CLIENT_ADDRESS, SERVER_ADDRESS, SERVER_PORT)
+    ) and channel_of_port(client_port) is not None
+
+
+def is_ryll_capture(start: bytes) -> bool:
+    """Whether a capture file that begins with `start` was written by ryll.
+
+    The file header must be ryll's (in either byte order and resolution) and so must the first frame; empty
+    records before it (oversize placeholders of G0) are passed over. `start` should hold 4 KiB. A file without
+    a frame says nothing: false. Source: ryll-formats.md 9.1 to 9.3, 10.5.
+    """
+    order = _PCAP_MAGICS.get(start[:4])
+    if order is None or len(start) < 24:
+        return False
+    if struct.unpack_from(f"{order}2H4L", start, 4) != (2, 4, 0, 0, SNAP_LENGTH, 1):
+        return False
+    at = 24
+    while at + 16 <= len(start):
+        (captured,) = struct.unpack_from(f"{order}L", start, at + 8)
+        at += 16
+        if captured:
+            return captured >= _FRAME_HEADERS and _is_ryll_frame(start[at : at + _FRAME_HEADERS])
+    return False
+
+
+def lost_before(first_sequence: int, side: Side) -> int:
+    """Return how many bytes `side` sent before the first recorded one, modulo 2^32.
+
+    0 means that the connection's first byte is there. Source: ryll-formats.md 10.2.
+    """
+    return (first_sequence - FIRST_SEQUENCE[side]) % 2**32
+
+
+def explain_hole(
+    length: int,
+    next_payload: int,
+    marker: bool,
+    *,
+    next_is_message: bool = False,
+    whole_messages: bool = True,
+) -> HoleExplanation:
+    """Say what a hole of `length` bytes before a frame of `next_payload` bytes is.
+
+    `marker`: an empty record lies in the hole. `next_is_message`: the frame after it begins a message (its
+    data header gives just its length). `whole_messages`: the recording is a `traffic.pcap`, whose units are
+    messages; those of a `--capture` pcap are reads of a socket, so that nothing can be said of messages
+    there.
+
+    - An empty record stands for one message above 65,495 bytes, and the hole has its size (G0).
+    - A multiple of 65,495 with a tail behind it: full segments of one message, whose tail is in the file.
+    - Otherwise only units with segments of 65,482 to 65,495 bytes can vanish whole; where one such segment
+      explains the hole it is one message, where more are needed how they divide into messages is unknown.
+    - Anything else ryll does not do: the bytes are not in the capture for some other reason.
+
+    Source: ryll-formats.md 9.4, 10.5 and 15.1 (6).
+    """
+    if marker:
+        return HoleExplanation(GapCause.OVERSIZE_PLACEHOLDER, 1, length)
+    segments = -(-length // SEGMENT_BYTES)
+    if length <= 0 or segments * (WRITTEN_BYTES + 1) > length:
+        return HoleExplanation(GapCause.NOT_CAPTURED, None, None)
+    if not whole_messages:
+        return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, None, None)
+    if length % SEGMENT_BYTES == 0 and not next_is_message:
+        return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, 1, length + next_payload)
+    if segments == 1 and (next_is_message or length < SEGMENT_BYTES):
+        return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, 1, length)
+    return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, None, None)
+
+
+def _is_ryll_frame(frame: bytes) -> bool:
+    if len(frame) < _FRAME_HEADERS or not frame.startswith(_ETHERNET) or frame[14] != 0x45 or frame[23] != 6:
+        return False
+    source, destination = frame[26:30], frame[30:34]
+    ports = struct.unpack_from(">2H", frame, 34)
+    client_port, server_port = ports if source == _ENDPOINTS[0] else ports[::-1]
+    return (
+        {source, destination} == set(_ENDPOINTS)
+        and server_port == SERVER_PORT
+        and channel_of_port(client_port) is not None
+    )
