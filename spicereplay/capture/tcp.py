@@ -1,0 +1,309 @@
+"""TCP segments to connections: who sent which bytes, when they could be delivered, and which are missing.
+
+Sequence numbers become 64-bit stream positions. A segment belongs nearest to what its side last sent or had
+acknowledged, so wrapping needs no special case. A step of more than 1 GiB, which no window allows, is believed
+only if the peer acknowledges numbers there or the side goes on from there; else the segment is left out, with a
+defect. Of bytes sent twice the first arrival counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spicereplay.bytestream import ByteStream, DirectionFacts, Int64Array
+from spicereplay.capture._kernels import tcp as kernel
+from spicereplay.capture._kernels.tcp import Fact
+from spicereplay.capture.connection import Connection
+from spicereplay.capture.container import MappedFile
+from spicereplay.capture.packets import PacketTable
+from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.limits import Limits
+
+_CLOSED: Final = (None, "fin", "rst")
+_SYN: Final = 2
+_NONE: Final = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunks:
+    """Pieces of one direction, sorted by position, none of them over another."""
+
+    position: Int64Array
+    length: Int64Array
+    offset: Int64Array
+    row: Int64Array
+    """Row of the packet table each comes from."""
+    retransmitted_bytes: int = 0
+    out_of_order: int = 0
+    conflicts: int = 0
+
+
+def reassemble(
+    table: PacketTable, file: MappedFile, *, limits: Limits, defects: DefectLog
+) -> list[Connection]:
+    """Return the TCP connections of `table`, in the order of their first packets.
+
+    `file` is what the table was read from; the streams point into it. A SYN with a new initial sequence number
+    starts another connection on the same ports. More connections than `limits.flows` are left out, with a defect.
+    """
+    order = np.empty(len(table.flow), np.int64)
+    starts = np.empty(len(table.flows) + 1, np.int64)
+    kernel.group_by_flow(table.flow, starts, order)
+    # A connection begins with a flow or a SYN, or (very rarely) at an unlikely jump backwards.
+    room = len(table.flows) + int(np.count_nonzero(table.flags & _SYN)) + 1024
+    room = min(room, limits.flows, len(order))
+    while True:
+        connection_starts = np.empty(room + 1, np.int64)
+        position = np.empty(len(order), np.int64)
+        facts = np.zeros((room, 2, Fact.FACTS), np.int64)
+        count = kernel.follow(
+            order,
+            starts,
+            table.side,
+            table.sequence,
+            table.acknowledgement,
+            table.flags,
+            table.window,
+            table.length,
+            table.wire_length,
+            connection_starts,
+            position,
+            facts,
+        )
+        if count >= 0:
+            break
+        if room >= min(limits.flows, len(order)):
+            defects.add(
+                DefectKind.OVER_LIMIT,
+                "packets",
+                f"more than {limits.flows:,} TCP connections; the rest is left out",
+            )
+            count = room
+            connection_starts[room] = _end_of(connection_starts[room - 1], starts)
+            break
+        room = min(2 * room, limits.flows, len(order))
+    first_rows = order[connection_starts[:count]]
+    return [
+        _connection(
+            table,
+            file,
+            order[connection_starts[c] : connection_starts[c + 1]],
+            position[connection_starts[c] : connection_starts[c + 1]],
+            facts[c],
+            int(connection_starts[c]),
+            limits,
+        )
+        for c in np.argsort(first_rows, kind="stable").tolist()
+    ]
+
+
+def _end_of(entry: np.int64, starts: Int64Array) -> int:
+    """Where the flow that holds `entry` of the order ends."""
+    return int(starts[np.searchsorted(starts, entry, "right")])
+
+
+def _connection(
+    table: PacketTable,
+    file: MappedFile,
+    rows: Int64Array,
+    position: Int64Array,
+    facts: Int64Array,
+    base: int,
+    limits: Limits,
+) -> Connection:
+    """Put one connection together from its rows; `base` is the place of the first of them in the order."""
+    sides = table.side[rows]
+    syn = facts[:, Fact.SYN]
+    opener_seen = bool((syn > 0).any())
+    # A SYN (1) or one known from its answer (3) tells the opener, and so does the answer itself (2).
+    opener = int(np.argmax(syn % 2)) if opener_seen and (syn % 2).any() else int(sides[0])
+    pair = table.flows[int(table.flow[rows[0]])]
+    endpoints = (pair[opener], pair[1 - opener])
+    defects = DefectLog(limits.defects_per_kind)
+    streams, found = [], []
+    for side in (opener, 1 - opener):
+        where = f"{pair[side]} → {pair[1 - side]}"
+        mine = sides == side
+        _note_wild(table, rows[mine & (position == kernel.WILD)], where, defects)
+        has_bytes = mine & (position > kernel.WILD)
+        chunks = _chunks(
+            table, file, rows[has_bytes], position[has_bytes], bool(facts[side, Fact.LATE]), where, defects
+        )
+        streams.append(_stream(table, file, chunks, facts[side]))
+        found.append(_facts(chunks, facts[side]))
+    closing = facts[:, Fact.CLOSED_AT]
+    closing = closing[closing >= 0]
+    times = table.time_ns[rows]
+    return Connection(
+        endpoints=endpoints,
+        streams=(streams[0], streams[1]),
+        facts=(found[0], found[1]),
+        opener_seen=opener_seen,
+        first_time_ns=int(times[0]),
+        last_time_ns=int(times.max()),
+        closed=(_CLOSED[facts[opener, Fact.CLOSED]], _CLOSED[facts[1 - opener, Fact.CLOSED]]),
+        closed_time_ns=int(times[closing.min() - base]) if len(closing) else None,
+        defects=defects,
+    )
+
+
+def _note_wild(table: PacketTable, rows: Int64Array, where: str, defects: DefectLog) -> None:
+    for row in rows.tolist():
+        defects.add(
+            DefectKind.PACKET_MALFORMED,
+            where,
+            f"packet {int(table.packet[row]) + 1} has sequence number {int(table.sequence[row]):,}, more than 1 GiB "
+            f"from its neighbours; its {int(table.wire_length[row]):,} bytes are left out",
+            time_ns=int(table.time_ns[row]),
+        )
+
+
+def _chunks(
+    table: PacketTable,
+    file: MappedFile,
+    rows: Int64Array,
+    position: Int64Array,
+    late: bool,
+    where: str,
+    defects: DefectLog,
+) -> _Chunks:
+    """Return the chunks of one direction, whose segments lie at `position` in order of arrival."""
+    if not len(rows):
+        return _Chunks(_NONE, _NONE, _NONE, _NONE)
+    length = table.length[rows].astype(np.int64)
+    if not late:
+        return _Chunks(position, length, table.offset[rows], rows)
+    return _sorted_chunks(table, file, rows, position, length, where, defects)
+
+
+def _sorted_chunks(
+    table: PacketTable,
+    file: MappedFile,
+    rows: Int64Array,
+    position: Int64Array,
+    length: Int64Array,
+    where: str,
+    defects: DefectLog,
+) -> _Chunks:
+    """Return the chunks of a direction in which segments come late, again, or over one another."""
+    sent_up_to = np.maximum.accumulate(position + table.wire_length[rows])
+    late = np.concatenate(([False], position[1:] < sent_up_to[:-1]))
+    before = np.minimum(np.maximum(-position, 0), length)  # bytes of before position 0
+    keep = np.flatnonzero(before < length)
+    order = keep[np.argsort((position + before)[keep], kind="stable")]
+    start, stop = (position + before)[order], (position + length)[order]
+    offset = table.offset[rows][order]
+    offset += np.where(offset >= 0, before[order], -before[order])
+
+    n = len(order)
+    owner, piece_start, piece_stop = (np.empty(2 * n, np.int64) for _ in range(3))
+    pieces = kernel.overlay(start, stop, order, np.empty(n, np.int64), owner, piece_start, piece_stop)
+    owner, piece_start, piece_stop = owner[:pieces], piece_start[:pieces], piece_stop[:pieces]
+    own_bytes, differs_at = np.empty(n, np.int64), np.empty(n, np.int64)
+    spill = np.frombuffer(table.spill, np.uint8)
+    if not kernel.compare(
+        file.memory,
+        spill,
+        start,
+        stop,
+        offset,
+        pieces,
+        owner,
+        piece_start,
+        piece_stop,
+        own_bytes,
+        differs_at,
+    ):
+        raise ValueError("the packet table does not belong to this file")
+    conflicts = np.flatnonzero(differs_at >= 0)
+    for i in conflicts[np.argsort(order[conflicts])].tolist():
+        row = int(rows[order[i]])
+        defects.add(
+            DefectKind.RETRANSMISSION_CONFLICT,
+            where,
+            f"packet {int(table.packet[row]) + 1} sends {int(stop[i] - start[i]):,} bytes from position "
+            f"{int(start[i]):,} again with other content from {int(differs_at[i]):,} on; the first arrival counts",
+            time_ns=int(table.time_ns[row]),
+            position=int(differs_at[i]),
+        )
+    skip = piece_start - start[owner]
+    offset = offset[owner]
+    return _Chunks(
+        piece_start,
+        piece_stop - piece_start,
+        offset + np.where(offset >= 0, skip, -skip),
+        rows[order][owner],
+        retransmitted_bytes=int((stop - start - own_bytes).sum()),
+        out_of_order=int(np.count_nonzero(late[order] & (own_bytes == stop - start))),
+        conflicts=len(conflicts),
+    )
+
+
+def _stream(table: PacketTable, file: MappedFile, chunks: _Chunks, facts: Int64Array) -> ByteStream:
+    end = int(chunks.position[-1] + chunks.length[-1]) if len(chunks.row) else 0
+    known = _known_end(facts)
+    return ByteStream(
+        file=file.memory,
+        spill=table.spill,
+        position=chunks.position,
+        offset=chunks.offset,
+        length=chunks.length,
+        time_ns=np.maximum.accumulate(table.time_ns[chunks.row]),
+        packet=table.packet[chunks.row],
+        first_sequence=int(facts[Fact.FIRST_SEQUENCE]),
+        begins_with_syn=bool(facts[Fact.SYN]),
+        markers=_markers(table, chunks, max(end, known)),
+        end_position=known if len(chunks.row) and known > end else -1,
+    )
+
+
+def _known_end(facts: Int64Array) -> int:
+    """One past the last byte of the direction that is known to have been sent.
+
+    An acknowledgement counts the FIN as one byte. Where one goes just one past the last byte and no FIN was
+    captured, it is taken to acknowledge the FIN.
+    """
+    high, fin, acked = (int(facts[i]) for i in (Fact.HIGH, Fact.FIN, Fact.ACKED))
+    if fin >= 0:
+        return max(high, fin)
+    return high if acked == high + 1 else max(high, acked)
+
+
+def _markers(table: PacketTable, chunks: _Chunks, end: int) -> Int64Array:
+    """Return where empty records of the capture may stand for bytes of this direction.
+
+    An empty record has no addresses; it stands for a message that took sequence numbers and left no bytes. So it
+    belongs to a hole whose neighbouring segments lie before and behind it in the file, or to bytes known to be
+    missing after the last segment. A record that fits holes of several directions is a marker in each.
+    Source: ryll-formats.md 10.5.
+    """
+    placeholders = table.empty_records.rows_before
+    if not len(placeholders) or not len(chunks.row):
+        return _NONE
+    ends = chunks.position + chunks.length
+    holes = np.flatnonzero(chunks.position[1:] > ends[:-1])
+    before, behind, at = chunks.row[holes], chunks.row[holes + 1], ends[holes]
+    if end > ends[-1]:
+        before, behind, at = (
+            np.append(a, b) for a, b in ((before, chunks.row[-1]), (behind, len(table.flow)), (at, ends[-1]))
+        )
+    # Rows up to `before` precede the record, and row `behind` follows it.
+    count = np.searchsorted(placeholders, behind, "right") - np.searchsorted(placeholders, before, "right")
+    return np.repeat(at, np.maximum(count, 0))
+
+
+def _facts(chunks: _Chunks, facts: Int64Array) -> DirectionFacts:
+    end = int(chunks.position[-1] + chunks.length[-1]) if len(chunks.row) else 0
+    return DirectionFacts(
+        segments=int(facts[Fact.SEGMENTS]),
+        payload_bytes=int(facts[Fact.PAYLOAD_BYTES]),
+        retransmitted_bytes=chunks.retransmitted_bytes,
+        out_of_order=chunks.out_of_order,
+        conflicts=chunks.conflicts,
+        keep_alives=int(facts[Fact.KEEP_ALIVES]),
+        zero_windows=int(facts[Fact.ZERO_WINDOWS]),
+        sequence_wraps=(int(facts[Fact.FIRST_SEQUENCE]) + max(end - 1, 0)) >> 32,
+    )
