@@ -1,7 +1,8 @@
 """Capability words and their names.
 
-Each side of a link announces two arrays of 32-bit words: one for what holds on every channel, one for the channel
-at hand. Word k, bit b is capability 32k + b. Source: spice-wire.md 2.4; spice-protocol spice/protocol.h.
+Each side of a link announces two arrays of 32-bit words: one for what holds on every channel, one for the
+channel at hand. Word k, bit b is capability 32k + b. Source: spice-wire.md 2.4; spice-protocol
+spice/protocol.h.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Every registry of the SPICE definition, in its order and with its names.
 
-One `IntEnum` (or `IntFlag`) per registry. Names are SPICE's without the common prefix; where that would begin with
-a digit, the last word of the prefix stays (`SPICE_BITMAP_FMT_1BIT_LE` is `BitmapFormat.FMT_1BIT_LE`). A value that
-is not listed here stays a plain integer everywhere in the package.
+One `IntEnum` (or `IntFlag`) per registry. Names are SPICE's without the common prefix; where that would begin
+with a digit, the last word of the prefix stays (`SPICE_BITMAP_FMT_1BIT_LE` is `BitmapFormat.FMT_1BIT_LE`). A
+value that is not listed here stays a plain integer everywhere in the package.
 
-Source: spice-common spice.proto and spice-protocol spice/{enums,protocol,vd_agent}.h, as named at each registry.
+Source: spice-common spice.proto and spice-protocol spice/{enums,protocol,vd_agent}.h, as named at each
+registry.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class LinkError(IntEnum):
 
 
 class AuthMechanism(IntEnum):
-    """The mechanism word a client sends; the numbers are those of the capabilities. Source: spice-wire.md 2.5."""
+    """The mechanism word a client sends; the numbers are those of the capabilities.
+
+    Source: spice-wire.md 2.5.
+    """
 
     SPICE = 1
     SASL = 2
@@ -665,7 +669,7 @@ class VscMessageType(IntEnum):
     FlushComplete = 9
 
 
-# --- values, guest agent --------------------------------------------------------------------------------------
+# --- values, guest agent --------------------------------------------------------------------------
 
 
 class AgentType(IntEnum):
@@ -713,7 +717,10 @@ class AgentDisplayFlags(IntFlag):
 
 
 class AgentMouseButtonMask(IntFlag):
-    """Buttons of a MOUSE_STATE record, one bit higher than on the inputs channel. Source: spice/vd_agent.h."""
+    """Buttons of a MOUSE_STATE record, one bit higher than on the inputs channel.
+
+    Source: spice/vd_agent.h.
+    """
 
     LEFT = 1 << 1
     MIDDLE = 1 << 2

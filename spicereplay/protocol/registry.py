@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from types import ModuleType
 from typing import Final
 
-from spicereplay.defects import DefectKind
 from spicereplay.limits import DEFAULT_LIMITS, Limits
-from spicereplay.protocol import enums
+from spicereplay.protocol import agent, enums
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.messages import (
     common,
@@ -28,7 +26,7 @@ from spicereplay.protocol.messages import (
     record,
     smartcard,
 )
-from spicereplay.protocol.wire import Layout, Message, Parsed, Problem, Structure, parse
+from spicereplay.protocol.wire import Message, Parsed, Structure, UnknownMessage, parse, unknown
 
 MODULES: Final[tuple[ModuleType, ...]] = (
     link,
@@ -45,6 +43,7 @@ MODULES: Final[tuple[ModuleType, ...]] = (
     record,
     port,
     smartcard,
+    agent,
 )
 """Where declarations are, in the order in which a reader wants to see them."""
 
@@ -71,14 +70,6 @@ SPOKEN: Final[tuple[tuple[type[IntEnum], Side, tuple[ChannelType, ...]], ...]] =
     (enums.ClientPort, Side.CLIENT, (ChannelType.PORT, ChannelType.WEBDAV)),
 )
 """Which registry of types is spoken by whom. Source: spice.proto, the channels and what they derive from."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownMessage:
-    """A message of a type that the channel does not have: its bytes, untouched."""
-
-    type: int
-    data: bytes
 
 
 def iter_declarations() -> Iterator[type[Structure]]:
@@ -141,7 +132,4 @@ def parse_message(
     cls = message_class(channel, side, type)
     if cls is not None:
         return parse(cls, body, limits=limits)
-    data = bytes(body)
-    detail = f"{channel.label} has no message {type} from the {side}"
-    problem = Problem(DefectKind.MESSAGE_UNKNOWN, detail, 0)
-    return Parsed(UnknownMessage(type, data), (problem,), Layout((), len(data)), data)
+    return unknown(type, body, f"{channel.label} has no message {type} from the {side}")

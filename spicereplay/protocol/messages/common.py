@@ -1,4 +1,7 @@
-"""Messages of every channel, and the lists of messages inside a message. Source: spice-wire.md 3, 4; spice.proto."""
+"""Messages of every channel, and the lists of messages inside a message.
+
+Source: spice-wire.md 3, 4; spice.proto.
+"""
 
 from __future__ import annotations
 
@@ -168,8 +171,8 @@ def sub_messages(
 ) -> tuple[list[SubMessage], list[Problem]]:
     """Find the sub-messages of the list at byte `at` of `body`, in the order of the list.
 
-    That is 0 for a LIST, and `sub_list` of a full header for any other message. An entry that lies outside the
-    body, runs into the list itself or is a list again is left out and noted.
+    That is 0 for a LIST, and `sub_list` of a full header for any other message. An entry that lies outside
+    the body, runs into the list itself or is a list again is left out and noted.
 
     Source: spice-wire.md 3; spice-gtk src/spice-channel.c, spice_channel_recv_msg.
     """

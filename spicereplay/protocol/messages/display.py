@@ -1,7 +1,7 @@
 """Messages of the display channel. Source: spice-wire.md 7, 10, 11; spice.proto, DisplayChannel.
 
-The definition wraps the fields of most draw messages in a structure called `data`, for the sake of its C types;
-here they stand in the message itself.
+The definition wraps the fields of most draw messages in a structure called `data`, for the sake of its C
+types; here they stand in the message itself.
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ class DrawComposite(Message):
     mask_origin: Point16
 
 
-# --- from the server: surfaces and monitors -------------------------------------------------------------------
+# --- from the server: surfaces and monitors -------------------------------------------------------
 
 
 @message(ServerDisplay.SURFACE_CREATE)
@@ -422,7 +422,7 @@ class QualityIndicator(Message):
     data: Rest
 
 
-# --- from the client --------------------------------------------------------------------------------------------
+# --- from the client ------------------------------------------------------------------------------
 
 
 @message(ClientDisplay.INIT)

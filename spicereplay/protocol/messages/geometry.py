@@ -1,4 +1,7 @@
-"""Points, boxes and the clip: what messages of several channels share. Source: spice-wire.md 1; spice.proto."""
+"""Points, boxes and the clip: what messages of several channels share.
+
+Source: spice-wire.md 1; spice.proto.
+"""
 
 from __future__ import annotations
 

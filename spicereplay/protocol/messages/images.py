@@ -31,7 +31,7 @@ class ImageDescriptor(Structure):
     """What begins every image."""
 
     id: U64
-    """Group in the low 32 bits (0 driver, 1 device, 2 server, 3 driver without caching), number in the high ones."""
+    """Low 32 bits: group (0 driver, 1 device, 2 server, 3 driver without caching); high ones: number."""
     type: Enum8[ImageType]
     flags: Enum8[ImageFlags]
     width: U32

@@ -1,4 +1,7 @@
-"""Messages of the playback channel; the record channel shares several. Source: spice-wire.md 14; spice.proto."""
+"""Messages of the playback channel; the record channel shares several.
+
+Source: spice-wire.md 14; spice.proto.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Messages of usbredir, port and webdav: pipes for another protocol. Source: spice-wire.md 15; spice.proto."""
+"""Messages of usbredir, port and webdav: pipes for another protocol.
+
+Source: spice-wire.md 15; spice.proto.
+"""
 
 from __future__ import annotations
 
