@@ -33,8 +33,8 @@ class QualityNote:
 class ReportContent:
     """All that `render` needs.
 
-    `start_time_ns` is the capture time of the first packet (nanoseconds since 1970, UTC), `duration_s` the time
-    from first to last packet. `tables` maps every name of `schema.TABLES` to a frame with its columns.
+    `start_time_ns` is the capture time of the first packet (nanoseconds since 1970, UTC), `duration_s` the
+    time from first to last packet. `tables` maps every name of `schema.TABLES` to a frame with its columns.
     `sessions` is the list under the same key of `info --json`. `client_report` is a list of groups
     `(heading, rows)`, a row being `(name, value, note)`; `screenshots` holds `(caption, PNG bytes, width,
     height)`; `method` holds `(term, text)`. `options` are the options the command ran with, as text.

@@ -1,7 +1,7 @@
 """How channels, codecs and severities look: one place for legend, chart and style sheet.
 
-Colour never stands alone: every channel has a dash pattern, every codec a point shape and a fill pattern, every
-severity a sign and a word. The colours themselves are in `assets/page.css` under the names made here.
+Colour never stands alone: every channel has a dash pattern, every codec a point shape and a fill pattern,
+every severity a sign and a word. The colours themselves are in `assets/page.css` under the names made here.
 """
 
 from __future__ import annotations

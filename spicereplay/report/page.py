@@ -1,8 +1,8 @@
 """Puts the page together: template, style, scripts, data, and the policy that lets nothing else run.
 
-The page is one file that asks nobody for anything. Three walls stand between the input and the reader's browser:
-jinja2 escapes all text, `visible` shows what would hide or reorder text, and the content security policy runs only
-scripts and styles whose hash it names.
+The page is one file that asks nobody for anything. Three walls stand between the input and the reader's
+browser: jinja2 escapes all text, `visible` shows what would hide or reorder text, and the content security
+policy runs only scripts and styles whose hash it names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from spicereplay.errors import OutputExistsError
 from spicereplay.report import sections, text
 from spicereplay.report.looks import CHANNEL_DASH, CODEC_FILL, CODEC_SHAPE, MARK_SHAPE, codec_look
 from spicereplay.report.pictures import pictures
-
 from spicereplay.report.timeline import timeline
 
 if TYPE_CHECKING:
@@ -90,7 +89,8 @@ def render(content: ReportContent) -> str:
 def write_report(content: ReportContent, path: str | Path, force: bool = False) -> Path:
     """Write the page to `path` and return it.
 
-    Raises `OutputExistsError` when something is there and `force` is false, `OSError` when it cannot be written.
+    Raises `OutputExistsError` when something is there and `force` is false, `OSError` when it cannot be
+    written.
     """
     target = Path(path)
     page = render(content)
@@ -142,7 +142,13 @@ def _template() -> jinja2.Template:
         finalize=_shown,
     )
     environment.filters.update(number=text.number, duration=text.duration, look=codec_look)
-    environment.globals.update(shapes=CODEC_SHAPE, fills=CODEC_FILL, dashes=CHANNEL_DASH, signs=MARK_SHAPE)
+    environment.globals.update(
+        classes={"number": Markup(' class="n"'), "words": Markup(' class="w"'), "word": ""},
+        shapes=CODEC_SHAPE,
+        fills=CODEC_FILL,
+        dashes=CHANNEL_DASH,
+        signs=MARK_SHAPE,
+    )
     return environment.get_template("page.html.j2")
 
 

@@ -1,7 +1,7 @@
 """Screenshots made small enough for the page.
 
-A picture goes in as it is where it fits; otherwise it loses size, then colours, and its caption says so. The bytes
-may come from a bug report, so the header is held against the limits before anything is decoded.
+A picture goes in as it is where it fits; otherwise it loses size, then colours, and its caption says so.
+The bytes may come from a bug report, so the header is held against the limits before anything is decoded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COLOURS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One figure: `uri` is empty where there is nothing to show, and `note` says why or what was done to it."""
+    """One figure: `uri` is empty where nothing can be shown; `note` says why, or what was done to it."""
 
     caption: str
     uri: Markup

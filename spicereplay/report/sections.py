@@ -6,10 +6,11 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from spicereplay.analysis.schema import TABLES
 from spicereplay.report.tables import (
     Distribution,
     Heading,
@@ -23,8 +24,6 @@ from spicereplay.report.tables import (
 from spicereplay.report.text import NONE, number
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spicereplay.report.content import ReportContent
 
 FINDINGS: Final = 100
@@ -86,16 +85,15 @@ def findings(content: ReportContent) -> tuple[list[Finding], int]:
     """Return the findings in their order and how many were left out."""
     table = content.tables["findings"]
     rows = []
-    for row in table.iloc[:FINDINGS].itertuples(index=False):
-        evidence = [str(e) for e in row.evidence]
-        time_s = float(row.time_s)
+    columns = (table[name].iloc[:FINDINGS].tolist() for name in TABLES["findings"].names)
+    for code, severity, title, time_s, evidence in zip(*columns, strict=True):
         rows.append(
             Finding(
-                str(row.code),
-                str(row.severity),
-                str(row.title),
+                str(code),
+                str(severity),
+                str(title),
                 time_s if math.isfinite(time_s) else None,
-                evidence[:EVIDENCE],
+                [str(e) for e in evidence[:EVIDENCE]],
                 max(len(evidence) - EVIDENCE, 0),
             )
         )
@@ -141,7 +139,7 @@ def streams(content: ReportContent) -> list[TableView]:
                 "end_cause",
             ),
             caption="Video streams in order of creation",
-            why_empty="The server created no video stream while the capture ran: all updates came as pictures.",
+            why_empty="The server created no video stream during the capture: all updates came as pictures.",
             command=command(content, "streams"),
         ),
         view(
@@ -149,7 +147,7 @@ def streams(content: ReportContent) -> list[TableView]:
             "flaps",
             ("session", "channel_id", "time_s", "kind", "count", "window_s", "mean_lifetime_s", "instants"),
             caption="Flaps: streams destroyed soon after one another",
-            why_empty="Streams were not destroyed often enough within one window for the flap rule to speak up.",
+            why_empty="Streams were not destroyed often enough within one window to count as flapping.",
             command=command(content, "table", "flaps"),
         ),
     ]
@@ -172,7 +170,8 @@ def latency(content: ReportContent) -> Latency:
     edges = np.geomspace(low, high, _BINS + 1)
     rows = []
     groups = table.assign(measured=measured).groupby(["codec", "width", "height"], observed=True, sort=True)
-    for (codec, width, height), group in groups:
+    for key, group in groups:
+        codec, width, height = cast("tuple[str, int, int]", key)
         values = group.loc[group["measured"], "decode_ms"].to_numpy(dtype=np.float64)
         if not len(values):
             continue
@@ -374,7 +373,7 @@ def _capabilities(sessions: Sequence[Mapping[str, Any]]) -> TableView:
             number_heading("session", "session"),
             text_heading("channel", "channel"),
             text_heading("side", "side"),
-            text_heading("caps", "capabilities"),
+            text_heading("caps", "capabilities", wrapped=True),
         ),
         rows,
         caption="Capabilities exchanged when linking",
@@ -394,9 +393,9 @@ def _listed(value: object) -> str:
 def client(content: ReportContent) -> list[TableView]:
     """Return what the client said of itself, where the capture disagrees, and the notifications."""
     heads: tuple[Heading, ...] = (
-        text_heading("name", "name"),
-        text_heading("value", "value"),
-        text_heading("note", "note"),
+        text_heading("name", "name", wrapped=True),
+        text_heading("value", "value", wrapped=True),
+        text_heading("note", "note", wrapped=True),
     )
     groups = [
         rows_view(

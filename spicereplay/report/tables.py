@@ -1,14 +1,14 @@
 """Tables as the page shows them: a heading with unit and meaning, cells as text, and what was left out.
 
-A table of the schema becomes a `TableView` with `view`; a table the page computes itself names its columns with
-`Heading` and is put together by `rows_view`.
+A table of the schema becomes a `TableView` with `view`; a table the page computes itself names its columns
+with `Heading` and is put together by `rows_view`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -22,18 +22,28 @@ MOST_ROWS: Final = 500
 """Rows of one table on the page."""
 
 _DECIMALS: Final = {"s": 3, "ms": 2, "1/s": 1}
+_KINDS: Final[dict[str, Literal["number", "word", "words"]]] = {
+    "category": "word",
+    "bool": "word",
+    "str": "words",
+    "object": "words",
+}
 _SUFFIXES: Final = ("_s", "_ms", "_mm", "_px")
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """Head of one column. `name` is the column's name in the schema, or one of the page's own."""
+    """Head of one column.
+
+    `name` is the column's name in the schema, or one of the page's own. `kind` says how its cells are set:
+    `number` to the right, `word` on one line, `words` wrapped.
+    """
 
     name: str
     label: str
     unit: str
     meaning: str
-    numeric: bool
+    kind: Literal["number", "word", "words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class TableView:
     """One table on the page.
 
     `total` is how many rows there are and `rows` those shown; `why_empty` is the sentence for none; `command`
-    lists all of them, or is empty. `wide` tables are those that may need a scroll bar of their own.
+    lists all of them, or is empty.
     """
 
     name: str
@@ -63,18 +73,18 @@ def heading(column: Column) -> Heading:
     label = column.name
     for suffix in _SUFFIXES:
         label = label.removesuffix(suffix)
-    numeric = column.dtype not in ("category", "str", "object", "bool")
-    return Heading(column.name, label.replace("_", " "), column.unit, column.meaning, numeric)
+    kind = _KINDS.get(column.dtype, "number")
+    return Heading(column.name, label.replace("_", " "), column.unit, column.meaning, kind)
 
 
-def text_heading(name: str, label: str, meaning: str = "") -> Heading:
-    """Return the head of a column of text."""
-    return Heading(name, label, "", meaning, False)
+def text_heading(name: str, label: str, meaning: str = "", *, wrapped: bool = False) -> Heading:
+    """Return the head of a column of text; `wrapped` text may take several lines."""
+    return Heading(name, label, "", meaning, "words" if wrapped else "word")
 
 
 def number_heading(name: str, label: str, unit: str = "", meaning: str = "") -> Heading:
     """Return the head of a column of numbers."""
-    return Heading(name, label, unit, meaning, True)
+    return Heading(name, label, unit, meaning, "number")
 
 
 def view(
@@ -89,8 +99,8 @@ def view(
 ) -> TableView:
     """Return the first `most` rows of the schema's table `name`, as far as `columns` go.
 
-    A session column is left away where there is only one session to tell apart. Raises `KeyError` for a column the
-    schema does not have.
+    A session column is left away where there is only one session to tell apart. Raises `KeyError` for a
+    column the schema does not have.
     """
     declared = {c.name: c for c in TABLES[name].columns}
     shown = [declared[c] for c in columns if c != "session" or table["session"].nunique() > 1]
@@ -122,10 +132,10 @@ def _cells(values: pd.Series[Any], column: Column) -> list[str]:
         return [NONE if gone or v == "" else str(v) for v, gone in zip(values, missing, strict=True)]
     if column.dtype == "float64":
         return [number(v, _DECIMALS.get(column.unit, 2)) for v in values]
-    whole = values.to_numpy(dtype=object, na_value=None)
     # An id is a name made of digits: separators of thousands would only hinder looking it up.
     plain = column.name.endswith(("_id", "session", "position"))
-    return [NONE if v is None else (str(v) if plain else f"{v:,}") for v in whole]
+    missing = values.isna()
+    return [NONE if gone else str(v) if plain else f"{v:,}" for v, gone in zip(values, missing, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

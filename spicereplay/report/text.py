@@ -1,7 +1,7 @@
 """Text from the input made safe to look at, and numbers made easy to read.
 
-HTML escaping is the template's job; this module takes away what escaping leaves: characters that do not show, or
-that make other characters show in a false order.
+HTML escaping is the template's job; this module takes away what escaping leaves: characters that do not
+show, or that make other characters show in a false order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MARKS_IN_A_ROW: Final = 4
 
 
 def visible(text: str, longest: int = LONGEST_TEXT) -> str:
-    r"""Return `text` with every character that does not show, or reorders others, as an escape such as ``\u202e``.
+    r"""Return `text` with hidden and reordering characters as escapes such as ``\u202e``.
 
     Runs of more than four combining marks are escaped too. Text longer than `longest` characters is cut, and
     says how long it was.
@@ -55,7 +55,7 @@ def _escaped(text: str) -> str:
 
 
 def number(value: float | int | None, decimals: int = 0) -> str:
-    """Return `value` with thousands separators and `decimals` places; `NONE` where there is no finite number."""
+    """Return `value` with thousands separators and `decimals` places; `NONE` for no finite number."""
     if value is None or not math.isfinite(value):
         return NONE
     return f"{value:,.{decimals}f}"
@@ -82,7 +82,7 @@ def duration(value: float) -> str:
 
 
 def utc(time_ns: int) -> str:
-    """Return a time as ``2024-03-01 12:00:00.123 UTC``, or the bare number where no calendar has that year."""
+    """Return a time as ``2024-03-01 12:00:00.123 UTC``, or the bare number beyond the year 9999."""
     try:
         when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
     except OverflowError:

@@ -1,8 +1,9 @@
 """The numbers behind the timeline: what the page's script draws, small enough to travel inside the page.
 
-A session of an hour has a hundred thousand frames and a screen two thousand pixels, so series are thinned to
-buckets of equal time of which the smallest and the largest value stay (`extremes`): a peak never disappears. Marks
-and bars that fall into one bucket become one, with their number. Whatever was thinned is told in `Timeline.remarks`.
+A session of an hour has a hundred thousand frames and a screen two thousand pixels, so series are thinned
+to buckets of equal time of which the smallest and the largest value stay (`extremes`): a peak never
+disappears. Marks that fall into one bucket become one, with their number. Whatever was thinned is told in
+`Timeline.remarks`.
 """
 
 from __future__ import annotations
@@ -110,8 +111,8 @@ def extremes(
 ) -> NDArray[np.intp]:
     """Return the rows that stay when a series is thinned to the smallest and largest value of each bucket.
 
-    `time` and `value` are finite and of one length, in any order. Series of at most `2 * buckets` points stay as
-    they are. The rows come back in order of time.
+    `time` and `value` are finite and of one length, in any order. Series of at most `2 * buckets` points
+    stay as they are. The rows come back in order of time.
     """
     order = np.argsort(time, kind="stable")
     if len(time) <= 2 * buckets:
@@ -316,18 +317,18 @@ def _bandwidth(table: pd.DataFrame, end: float, remarks: list[str]) -> dict[str,
     ranked = sorted(totals, key=lambda n: (-totals[n], n))
     shown = ranked if len(ranked) <= SERIES else [*ranked[: SERIES - 1], "other"]
     column = {name: min(place, len(shown) - 1) for place, name in enumerate(ranked)}
-    rate = np.zeros((2, len(shown), bins))
+    rate = np.zeros((2, len(shown), bins), dtype=np.float64)
     side = (table["from"].astype(str) == "client").to_numpy().astype(np.intp)
     where = np.minimum(np.round(begin / step), bins - 1).astype(np.intp)
     np.add.at(
         rate, (side, np.array([column[n] for n in names]), where), table["bytes"].to_numpy(float) / step
     )
-    time = np.arange(bins) * step
+    time = np.arange(bins, dtype=np.float64) * step
     if bins > 2 * BUCKETS:
         time, rate = _peaks(time, rate)
         remarks.append(
-            f"Bandwidth is drawn from {bins:,} bins of {number(step, 3)} s as the smallest and the largest bin "
-            f"of each of {BUCKETS:,} buckets."
+            f"Bandwidth is drawn from {bins:,} bins of {number(step, 3)} s: "
+            f"the smallest and the largest of each of {BUCKETS:,} buckets."
         )
     channels = [
         {
@@ -345,7 +346,7 @@ def _bandwidth(table: pd.DataFrame, end: float, remarks: list[str]) -> dict[str,
 def _peaks(
     time: NDArray[np.float64], rate: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Thin series that share one grid: each bucket gives two points, its smallest and largest value in their order."""
+    """Thin series that share one grid to two points a bucket: its smallest and largest, as they came."""
     bins = math.ceil(len(time) / BUCKETS)
     padded = np.full((*rate.shape[:2], bins * BUCKETS), np.nan)
     padded[:, :, : len(time)] = rate
@@ -381,8 +382,8 @@ def _latency(table: pd.DataFrame, end: float, remarks: list[str]) -> list[dict[s
         )
     if drawn < (total := int(usable.sum())):
         remarks.append(
-            f"Decode times are drawn as {drawn:,} of {total:,} frames: the fastest and the slowest of each of "
-            f"{BUCKETS:,} buckets per codec."
+            f"Decode times are drawn as {drawn:,} of {total:,} frames: "
+            f"the fastest and the slowest of each of {BUCKETS:,} buckets per codec."
         )
     return series
 
@@ -395,7 +396,8 @@ def _lag(table: pd.DataFrame, end: float, remarks: list[str]) -> dict[str, Any]:
     kept = rows[extremes(time[rows], value[rows])]
     if len(kept) < len(rows):
         remarks.append(
-            f"Agent lag is drawn as {len(kept):,} of {len(rows):,} requests, the fastest and the slowest of each bucket."
+            f"Agent lag is drawn as {len(kept):,} of {len(rows):,} requests: "
+            "the fastest and the slowest of each bucket."
         )
     part = table.iloc[kept]
     return {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from spicereplay.report import QualityNote, ReportContent
 from support.tables import START_NS, empty_tables, png, session_tables, sessions_of
+
+from spicereplay.report import QualityNote, ReportContent
 
 
 def usual(duration_s: float = 60.0, streams: int = 14, fps: float = 20.0, **changes: Any) -> ReportContent:
@@ -17,7 +18,7 @@ def usual(duration_s: float = 60.0, streams: int = 14, fps: float = 20.0, **chan
         "source_kind": "pcapng",
         "start_time_ns": START_NS,
         "duration_s": duration_s,
-        "verdict": "The server keeps tearing down its video streams, so video stutters and falls back to pictures.",
+        "verdict": "The server keeps tearing down its video streams, so video stutters.",
         "verdict_severity": "critical",
         "verdict_evidence": [
             f"{streams} streams in {duration_s:.0f} s, mean lifetime 1.25 s (capture)",
@@ -27,7 +28,7 @@ def usual(duration_s: float = 60.0, streams: int = 14, fps: float = 20.0, **chan
             QualityNote(
                 "warn",
                 "66,608 bytes of display/0 from the server are missing",
-                "Three messages cannot be rebuilt; the picture right of x = 640 is unknown from 42.6 s to 43.1 s.",
+                "Three messages cannot be rebuilt; right of x = 640 the picture is unknown at 43 s.",
             ),
             QualityNote(
                 "info",

@@ -1,7 +1,7 @@
 """Made-up tables of the schema, for tests of what shows them.
 
-`session_tables` is a believable session; `full` fills any table with given rows and leaves the rest at a default
-that suits the column's dtype, so that a test names only the columns it is about.
+`session_tables` is a believable session; `full` fills any table with given rows and leaves the rest at a
+default that suits the column's dtype, so that a test names only the columns it is about.
 """
 
 from __future__ import annotations

@@ -381,6 +381,7 @@
       // What a frame may cost at two usual rates.
       pen.font = `${11 * ratio}px ${FONT}`;
       pen.textAlign = "right";
+      pen.textBaseline = "bottom";
       for (const rate of [60, 30]) {
         const y = u.valToPos(1000 / rate, "y", true);
         if (y < box.top + 12 * ratio || y > box.top + box.height - 4) continue;
@@ -391,7 +392,7 @@
         pen.moveTo(box.left, y);
         pen.lineTo(box.left + box.width, y);
         pen.stroke();
-        pen.fillText(`budget at ${rate} frames/s`, box.left + box.width - 4 * ratio, y - 4 * ratio);
+        pen.fillText(`budget at ${rate} frames/s`, box.left + box.width - 4 * ratio, y - 2 * ratio);
       }
       for (const series of data.latency) {
         pen.fillStyle = colour(`codec-${series.look}`);
