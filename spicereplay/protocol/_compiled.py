@@ -68,7 +68,7 @@ class Malformed(Exception):
         return self
 
     def problem(self) -> Problem:
-        return Problem(self.kind, f"{'.'.join(self.path)}: {self.detail}", self.at)
+        return Problem(self.kind, f"{'.'.join(self.path).replace('.[', '[')}: {self.detail}", self.at)
 
 
 class Reader:

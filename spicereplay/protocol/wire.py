@@ -41,6 +41,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from inspect import get_annotations
 from types import SimpleNamespace
 from typing import Any, Generic, Literal, TypeVar, dataclass_transform, get_type_hints
 
@@ -177,7 +178,7 @@ def _declare(cls: type[S], *, slack: bool) -> type[S]:
 
 
 def _count(field: Field, index: int, presence: Presence | None) -> Field:
-    """Return `field` as the count, at `index`, of what has `presence`: absent with it if that is known by then."""
+    """Return `field` as the count, at `index`, of what has `presence`; absent with it if that is known then."""
     known = presence is not None and presence.path is not None and presence.path.index < index
     return Field(field.name, field.codec, presence if known else None, derived=True)
 
