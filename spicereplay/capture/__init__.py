@@ -1,7 +1,8 @@
 """Capture files to TCP connections, and nothing about what they carry.
 
-`read_connections` does all of it: `container` maps the file, `records` walks it, `packets` finds the TCP segments,
-`tcp` puts the streams together. The bytes themselves are never copied: a `ByteStream` points into the mapped file.
+`read_connections` does all of it: `container` maps the file, `records` walks it, `packets` finds the TCP
+segments, `tcp` puts the streams together. The bytes themselves are never copied: a `ByteStream` points into
+the mapped file.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ def open_file(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> MappedFil
     """Map the file at `path`.
 
     A gzip file, told by its first bytes, is inflated into a temporary file that has no name, and so is what
-    comes through a pipe; both up to `limits.zip_member_bytes`. A damaged or cut off gzip file gives what could
-    be inflated of it, and a defect. Raises `InputError` if there is no such file or it cannot be read.
+    comes through a pipe; both up to `limits.zip_member_bytes`. A damaged or cut off gzip file gives what
+    could be inflated of it, and a defect. Raises `InputError` if there is no such file or it cannot be read.
     """
     path = Path(path)
     try:

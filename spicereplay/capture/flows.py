@@ -14,8 +14,8 @@ from spicereplay.capture._kernels import packets as kernel
 from spicereplay.capture.connection import Endpoint
 
 KEY_BYTES: Final = 40
-"""Lower endpoint (16 bytes of address, 2 of port), higher endpoint, IP version, whether the first segment came
-from the lower one, two bytes unused. IPv4 addresses are mapped into IPv6."""
+"""Lower endpoint (16 bytes of address, 2 of port), higher endpoint, IP version, whether the first segment
+came from the lower one, two bytes unused. IPv4 addresses are mapped into IPv6."""
 
 
 def _seed() -> int:
@@ -27,8 +27,8 @@ def _seed() -> int:
 class FlowTable:
     """Flow numbers by endpoints: an open-addressing hash that the kernel reads and fills.
 
-    `keys` is `(capacity, 40)` uint8, one row per flow in the order of their first segments; `slots` holds flow
-    numbers at the places their hashes name, -1 where free.
+    `keys` is `(capacity, 40)` uint8, one row per flow in the order of their first segments; `slots` holds
+    flow numbers at the places their hashes name, -1 where free.
     """
 
     count: int = 0
@@ -37,7 +37,7 @@ class FlowTable:
     seed: int = field(default_factory=_seed)
 
     def make_room(self, more: int, limit: int) -> None:
-        """See that `more` new flows fit (but never more than `limit` in all), at most half of the slots taken."""
+        """See that `more` new flows fit, but never more than `limit` in all; half of the slots stay free."""
         need = min(self.count + more, max(limit, self.count))
         if max(need, 1) > len(self.keys):
             keys = np.zeros((max(need, 2 * len(self.keys), 1), KEY_BYTES), np.uint8)

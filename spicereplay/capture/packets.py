@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmptyRecords:
-    """Records without a single byte, captured or on the wire: they stand for something that was not written."""
+    """Records without a byte, captured or on the wire: they stand for something that was not written."""
 
     time_ns: Int64Array
     rows_before: Int64Array
@@ -57,7 +57,7 @@ class EmptyRecords:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PacketTable:
-    """The TCP segments of a capture, in packet order; every column is one-dimensional and as long as the rest."""
+    """The TCP segments of a capture in packet order: one-dimensional columns, all equally long."""
 
     time_ns: Int64Array
     """Capture time; as the file has it, so it may step back."""
@@ -134,7 +134,7 @@ class _Decoder:
     )
 
     def decode(self, memory: Buffer, batch: Records, packet: Int64Array, in_file: bool) -> Int64Array:
-        """Add the rows of `batch`, whose packets have the numbers `packet`; return which records are fragments."""
+        """Add the rows of `batch`, whose packets are those numbered `packet`; return which are fragments."""
         count = batch.count
         self.flows.make_room(count, self.limits.flows)
         rows, self.flows.count = kernel.tcp_segments(

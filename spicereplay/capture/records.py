@@ -58,8 +58,8 @@ _LOOKS_LIKE: Final = (
 )
 
 
-def _column(dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
-    return field(default_factory=lambda: np.empty(BATCH, dtype))  # type: ignore[no-any-return]
+def _numbers() -> Int64Array:
+    return np.empty(BATCH, np.int64)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,13 +69,13 @@ class Records:
     count: int = 0
     first: int = 0
     """Number of the batch's first record in the file, from 0."""
-    time_ns: Int64Array = _column(np.int64)  # type: ignore[assignment]
-    offset: Int64Array = _column(np.int64)  # type: ignore[assignment]
+    time_ns: Int64Array = field(default_factory=_numbers)
+    offset: Int64Array = field(default_factory=_numbers)
     """Where the packet begins in the file."""
-    captured: Int64Array = _column(np.int64)  # type: ignore[assignment]
-    wire: Int64Array = _column(np.int64)  # type: ignore[assignment]
+    captured: Int64Array = field(default_factory=_numbers)
+    wire: Int64Array = field(default_factory=_numbers)
     """Length of the packet on the wire; never less than `captured`."""
-    link: npt.NDArray[np.int32] = _column(np.int32)  # type: ignore[assignment]
+    link: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(BATCH, np.int32))
     """Link type, -1 for a record that contradicts itself. Source: tcpdump.org/linktypes.html."""
     stop: int = 0
     """Byte of the file behind the batch."""

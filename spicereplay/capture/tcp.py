@@ -1,9 +1,9 @@
 """TCP segments to connections: who sent which bytes, when they could be delivered, and which are missing.
 
 Sequence numbers become 64-bit stream positions. A segment belongs nearest to what its side last sent or had
-acknowledged, so wrapping needs no special case. A step of more than 1 GiB, which no window allows, is believed
-only if the peer acknowledges numbers there or the side goes on from there; else the segment is left out, with a
-defect. Of bytes sent twice the first arrival counts.
+acknowledged, so wrapping needs no special case. A step of more than 1 GiB, which no window allows, is
+believed only if the peer acknowledges numbers there or the side goes on from there; else the segment is left
+out, with a defect. Of bytes sent twice the first arrival counts.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ def reassemble(
 ) -> list[Connection]:
     """Return the TCP connections of `table`, in the order of their first packets.
 
-    `file` is what the table was read from; the streams point into it. A SYN with a new initial sequence number
-    starts another connection on the same ports. More connections than `limits.flows` are left out, with a defect.
+    `file` is what the table was read from; the streams point into it. A SYN with a new initial sequence
+    number starts another connection on the same ports. More connections than `limits.flows` are left out, with
+    a defect.
     """
     order = np.empty(len(table.flow), np.int64)
     starts = np.empty(len(table.flows) + 1, np.int64)
@@ -155,8 +156,8 @@ def _note_wild(table: PacketTable, rows: Int64Array, where: str, defects: Defect
         defects.add(
             DefectKind.PACKET_MALFORMED,
             where,
-            f"packet {int(table.packet[row]) + 1} has sequence number {int(table.sequence[row]):,}, more than 1 GiB "
-            f"from its neighbours; its {int(table.wire_length[row]):,} bytes are left out",
+            f"packet {int(table.packet[row]) + 1} has sequence number {int(table.sequence[row])}, more than "
+            f"1 GiB from its neighbours; its {int(table.wire_length[row]):,} bytes are left out",
             time_ns=int(table.time_ns[row]),
         )
 
@@ -225,7 +226,8 @@ def _sorted_chunks(
             DefectKind.RETRANSMISSION_CONFLICT,
             where,
             f"packet {int(table.packet[row]) + 1} sends {int(stop[i] - start[i]):,} bytes from position "
-            f"{int(start[i]):,} again with other content from {int(differs_at[i]):,} on; the first arrival counts",
+            f"{int(start[i]):,} again, with other content from {int(differs_at[i]):,} on; "
+            "the first arrival counts",
             time_ns=int(table.time_ns[row]),
             position=int(differs_at[i]),
         )
@@ -275,9 +277,9 @@ def _known_end(facts: Int64Array) -> int:
 def _markers(table: PacketTable, chunks: _Chunks, end: int) -> Int64Array:
     """Return where empty records of the capture may stand for bytes of this direction.
 
-    An empty record has no addresses; it stands for a message that took sequence numbers and left no bytes. So it
-    belongs to a hole whose neighbouring segments lie before and behind it in the file, or to bytes known to be
-    missing after the last segment. A record that fits holes of several directions is a marker in each.
+    An empty record has no addresses; it stands for a message that took sequence numbers and left no bytes. So
+    it belongs to a hole whose neighbouring segments lie before and behind it in the file, or to bytes known to
+    be missing after the last segment. A record that fits holes of several directions is a marker in each.
     Source: ryll-formats.md 10.5.
     """
     placeholders = table.empty_records.rows_before
