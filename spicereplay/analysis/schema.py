@@ -64,7 +64,11 @@ TABLES: Final[Mapping[str, Table]] = {
                 _CHANNEL_ID,
                 _FROM,
                 _c("type", "uint16", "message type as on the wire"),
-                _c("name", "category", "the SPICE definition's name in upper case, `UNKNOWN_<type>` otherwise"),
+                _c(
+                    "name",
+                    "category",
+                    "the SPICE definition's name in upper case, `UNKNOWN_<type>` otherwise",
+                ),
                 _c("size", "uint32", "body without the data header", "bytes"),
                 _c("sub", "bool", "carried inside another message (LIST or a sub-message list)"),
                 _c("partial", "bool", "bytes of it are missing from the capture"),
@@ -77,9 +81,13 @@ TABLES: Final[Mapping[str, Table]] = {
                 _SESSION,
                 _CHANNEL_ID,
                 _c("stream_id", "uint32", "the server's id; reused over time"),
-                _c("codec", "category", "`mjpeg`, `vp8`, `h264`, `vp9`, `h265` or `unknown_<n>`"),
-                _c("width", "uint32", "stream_width of STREAM_CREATE", "px"),
-                _c("height", "uint32", "stream_height of STREAM_CREATE", "px"),
+                _c(
+                    "codec",
+                    "category",
+                    "`mjpeg`, `vp8`, `h264`, `vp9`, `h265`, `unknown_<n>`, or `unknown` (not seen)",
+                ),
+                _c("width", "uint32", "stream_width of STREAM_CREATE; 0: not seen", "px"),
+                _c("height", "uint32", "stream_height of STREAM_CREATE; 0: not seen", "px"),
                 _c("created_s", "float64", "time of STREAM_CREATE", "s"),
                 _c("destroyed_s", "float64", "time of its end", "s"),
                 _c("lifetime_s", "float64", "destroyed_s - created_s", "s"),
@@ -98,6 +106,11 @@ TABLES: Final[Mapping[str, Table]] = {
                 _c("dest_bottom", "int32", "destination on the surface, exclusive", "px"),
                 _c("top_down", "bool", "whether the first row of a frame is the top one"),
                 _c("seen_create", "bool", "false: the capture begins after its STREAM_CREATE"),
+                _c(
+                    "codec_source",
+                    "category",
+                    "where codec and size are from: `capture`, `inferred` from the frames, `client_reported`",
+                ),
                 _c("sized_frames", "int64", "how many of the frames were STREAM_DATA_SIZED"),
                 _c("clips", "int64", "STREAM_CLIP messages"),
                 _c("interruptions", "int64", "STREAM_CLIP without rectangles followed by more frames"),
@@ -105,8 +118,17 @@ TABLES: Final[Mapping[str, Table]] = {
                 _c("last_frame_s", "float64", "time of the last frame", "s"),
                 _c("fps", "float64", "frames per second between first and last frame", "1/s"),
                 _c("longest_gap_s", "float64", "longest time between two frames", "s"),
-                _c("late_frames", "Int64", "frames whose multimedia time had passed on arrival; null without a clock"),
-                _c("worst_margin_ms", "float64", "smallest margin of a frame on arrival; negative is late", "ms"),
+                _c(
+                    "late_frames",
+                    "Int64",
+                    "frames whose multimedia time had passed on arrival; null without a clock",
+                ),
+                _c(
+                    "worst_margin_ms",
+                    "float64",
+                    "smallest margin of a frame on arrival; negative is late",
+                    "ms",
+                ),
                 _c("reports", "int64", "STREAM_REPORTs the client sent for it"),
                 _c("reported_drops", "int64", "sum of num_drops of these reports (late arrivals)"),
                 _c("cannot_play", "bool", "the client said it cannot play the stream"),
@@ -146,7 +168,11 @@ TABLES: Final[Mapping[str, Table]] = {
                 _c("count", "int64", "streams destroyed within the window"),
                 _c("window_s", "float64", "length of the window", "s"),
                 _c("mean_lifetime_s", "float64", "of the streams in the window", "s"),
-                _c("instants", "int64", "distinct times among these destroys (within 50 ms counts as one)"),
+                _c(
+                    "instants",
+                    "int64",
+                    "distinct times among these destroys (within 200 ms of the next counts as one)",
+                ),
                 _c("kind", "category", "`flapping`, or `torn_down_together` where there is one instant only"),
             ),
         ),
@@ -165,7 +191,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         Table(
             "agent_messages",
-            "one row per agent message, reassembled over its chunks; contents are not kept",
+            "one row per whole agent message, put together from its chunks; contents are not kept",
             (
                 _SESSION,
                 _TIME,
@@ -173,7 +199,6 @@ TABLES: Final[Mapping[str, Table]] = {
                 _c("type", "category", "agent message type"),
                 _c("size", "uint32", "data after the 20-byte header", "bytes"),
                 _c("chunks", "int32", "AGENT_DATA messages it took"),
-                _c("partial", "bool", "not all of it is there"),
             ),
         ),
         Table(
@@ -316,7 +341,12 @@ TABLES: Final[Mapping[str, Table]] = {
                 _FROM,
                 _c("time_s", "float64", "start of the bin", "s"),
                 _c("width_s", "float64", "width of the bin", "s"),
-                _c("bytes", "int64", "message bytes, headers included, that were completed in the bin", "bytes"),
+                _c(
+                    "bytes",
+                    "int64",
+                    "message bytes, headers included, that were completed in the bin",
+                    "bytes",
+                ),
                 _c("messages", "int64", "messages completed in the bin"),
             ),
         ),
@@ -384,6 +414,7 @@ def frame(name: str, columns: Mapping[str, Any]) -> pd.DataFrame:
         odd = sorted(set(columns) ^ set(table.names))
         raise ValueError(f"table {name}: columns {odd} are missing or unknown")
     data = {
-        c.name: pd.Series(columns[c.name] if columns else [], dtype=c.dtype, copy=False) for c in table.columns
+        c.name: pd.Series(columns[c.name] if columns else [], dtype=c.dtype, copy=False)
+        for c in table.columns
     }
     return pd.DataFrame(data, copy=False)

@@ -1,0 +1,51 @@
+"""The fixed leading fields of many messages at once, as columns.
+
+No object is made per message: a structured array with the declaration's own field names comes straight from the
+bytes. Fields after the first one of variable length are out of reach here; rare messages are parsed whole instead.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from spicereplay.analysis.columns import IndexArray
+from spicereplay.protocol import registry
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.index import MessageIndex
+from spicereplay.protocol.wire import Message
+
+Fields = npt.NDArray[np.void]
+"""A structured array; the names of its fields are those of the declaration, flattened (`base_box_top`)."""
+
+
+@cache
+def _dtype(channel: ChannelType, side: Side, message_type: int) -> np.dtype[np.void]:
+    declared: type[Message] | None = registry.message_class(channel, side, message_type)
+    if declared is None:
+        raise ValueError(f"{side} sends no message of type {message_type} on {channel.label}")
+    return declared.prefix_dtype()
+
+
+def fields(
+    index: MessageIndex, message_type: int, rows: IndexArray | None = None
+) -> tuple[IndexArray, Fields]:
+    """Return the rows of all whole messages of one type and their fixed leading fields.
+
+    `rows` picks the messages instead; all of them have to be of that type. Bytes that a message lacks read as 0.
+    """
+    if rows is None:
+        rows = index.rows(message_type)
+    return rows, index.prefixes(rows, _dtype(index.channel, index.side, message_type))
+
+
+def present(index: MessageIndex, rows: IndexArray, message_type: int) -> npt.NDArray[np.bool_]:
+    """Say for each row whether its fixed leading fields were captured whole. Cheap where nothing is partial."""
+    size = _dtype(index.channel, index.side, message_type).itemsize
+    whole = index.size[rows] >= size
+    for i in np.flatnonzero(index.partial[rows] & whole):
+        start = int(index.position[rows[i]])
+        whole[i] = len(index.stream.read(start, start + size)) == size
+    return np.asarray(whole, np.bool_)

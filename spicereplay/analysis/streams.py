@@ -1,0 +1,131 @@
+"""The table of video streams: one row per life of a stream id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spicereplay.analysis.clock import ClientMediaClock, ServerClock
+from spicereplay.analysis.columns import NEVER, IndexArray, Record, records, second
+from spicereplay.analysis.end_cause import end_causes
+from spicereplay.analysis.lives import Video
+from spicereplay.units import NS_PER_S
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAN = float("nan")
+
+
+def streams(
+    session: int,
+    videos: Sequence[Video],
+    server_clock: ServerClock | None,
+    client_clock: ClientMediaClock,
+    reports: pd.DataFrame,
+    origin_ns: int,
+) -> pd.DataFrame:
+    """Return the table `streams` of one session, in order of creation, without decode times.
+
+    `reports` is the table of that name. Streams whose creation was not seen stand where their first frame or, for
+    want of one, their end is.
+    """
+    rows: list[Record] = []
+    for video in videos:
+        causes = end_causes(video, server_clock)
+        said = reports[(reports["session"] == session) & (reports["channel_id"] == video.channel.channel_id)]
+        for i, cause in enumerate(causes):
+            rows.append(_row(session, video, i, cause, client_clock, said, origin_ns))
+    rows.sort(key=_when)
+    return records("streams", rows)
+
+
+def _when(row: Record) -> float:
+    times = (row["created_s"], row["first_frame_s"], row["destroyed_s"])
+    return next((t for t in times if t == t), 0.0)  # NaN is the one number unequal to itself
+
+
+def _row(
+    session: int,
+    video: Video,
+    i: int,
+    cause: str,
+    client_clock: ClientMediaClock,
+    reports: pd.DataFrame,
+    origin_ns: int,
+) -> dict[str, Any]:
+    life, frames, clips = video.lives[i], video.frames, video.clips
+    assert frames is not None
+    assert clips is not None
+    mine = np.flatnonzero(frames.life == i)
+    time_ns = frames.time_ns[mine]
+    created, destroyed = second(life.created_ns, origin_ns), second(life.ended_ns, origin_ns)
+    span_s = int(time_ns[-1] - time_ns[0]) / NS_PER_S if len(mine) > 1 else 0.0
+    margin = client_clock.margin_ms(time_ns, frames.mm_time[mine])
+    timed = np.isfinite(margin)
+    during = (reports["stream_id"] == life.stream_id) & ~(reports["time_s"] < created)
+    if life.ended_ns != NEVER:
+        during &= reports["time_s"] <= destroyed
+    said = reports[during]
+    plays = ~said["cannot_play"].to_numpy(bool)
+    my_clips = np.flatnonzero(clips.life == i)
+    return {
+        "session": session,
+        "channel_id": video.channel.channel_id,
+        "stream_id": life.stream_id,
+        "codec": life.codec,
+        "width": life.width,
+        "height": life.height,
+        "created_s": created,
+        "destroyed_s": destroyed,
+        "lifetime_s": destroyed - created,
+        "frames": len(mine),
+        "bytes": int(frames.size[mine].sum()),
+        "end_cause": cause,
+        "surface_id": life.surface_id,
+        "dest_left": life.dest[0],
+        "dest_top": life.dest[1],
+        "dest_right": life.dest[2],
+        "dest_bottom": life.dest[3],
+        "top_down": life.top_down,
+        "seen_create": life.seen_create,
+        "codec_source": life.codec_source,
+        "sized_frames": int(frames.sized[mine].sum()),
+        "clips": len(my_clips),
+        "interruptions": _interruptions(clips.row[my_clips], clips.empty[my_clips], frames.row[mine]),
+        "first_frame_s": second(int(time_ns[0]), origin_ns) if len(mine) else _NAN,
+        "last_frame_s": second(int(time_ns[-1]), origin_ns) if len(mine) else _NAN,
+        "fps": (len(mine) - 1) / span_s if span_s else _NAN,
+        "longest_gap_s": int(np.diff(time_ns).max()) / NS_PER_S if len(mine) > 1 else _NAN,
+        "late_frames": int((margin[timed] < 0).sum()) if timed.any() else None,
+        "worst_margin_ms": float(margin[timed].min()) if timed.any() else _NAN,
+        "reports": len(said),
+        "reported_drops": int(said["drops"].to_numpy(np.int64)[plays].sum()),
+        "cannot_play": bool((~plays).any()),
+        "decode_ms_median": _NAN,
+        "decode_ms_p95": _NAN,
+        "decode_failures": 0,
+    }
+
+
+def _interruptions(clip_row: IndexArray, empty: Any, frame_row: IndexArray) -> int:
+    """Count the empty clips after which, and before the next empty one, frames came. Source: heuristics B6."""
+    detached = clip_row[empty]
+    if not len(detached):
+        return 0
+    after = np.searchsorted(detached, frame_row, "right") - 1
+    return len(np.unique(after[after >= 0]))
+
+
+def with_decode_times(streams: pd.DataFrame, frames: pd.DataFrame) -> pd.DataFrame:
+    """Return `streams` with the decode columns filled from the table `frames` (column `stream` is a row here)."""
+    decoded = frames[frames["outcome"] == "decoded"].groupby("stream")["decode_ms"]
+    failed = frames[frames["outcome"] == "failed"].groupby("stream").size()
+    place = np.arange(len(streams))
+    return streams.assign(
+        decode_ms_median=decoded.median().reindex(place).to_numpy(np.float64),
+        decode_ms_p95=decoded.quantile(0.95).reindex(place).to_numpy(np.float64),
+        decode_failures=failed.reindex(place, fill_value=0).to_numpy(np.int64),
+    )
