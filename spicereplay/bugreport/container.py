@@ -315,7 +315,7 @@ def source_label(source: Source) -> str:
 
 
 def climbs_out(name: str) -> bool:
-    """Whether a member name is empty or absolute, or has a drive letter, a backslash, a NUL or a `..` part."""
+    """Whether a member name is empty, absolute, or has a drive letter, a backslash, a NUL or a `..` part."""
     return (
         not name
         or name.startswith("/")

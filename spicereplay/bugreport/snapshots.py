@@ -33,7 +33,7 @@ from spicereplay.units import NS_PER_S
 PREFIX: Final = "ryll-auto-snapshot-"
 """How the name of an auto-snapshot begins. Source: ryll-formats.md 2.2."""
 _SAME_START_NS: Final = 3 * NS_PER_S // 2
-"""Starts computed from timestamps cut to whole seconds differ by less than one; the rest is for the clocks."""
+"""Starts computed from timestamps cut to whole seconds differ by less than one; the rest is for clocks."""
 _FORMATS: Final = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6),
     b"\xa1\xb2\x3c\x4d": (">", 1e-9),

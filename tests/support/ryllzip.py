@@ -294,7 +294,8 @@ def notification(
     return {
         "id": number,
         "when": {"secs_since_epoch": int(at.timestamp()), "nanos_since_epoch": at.microsecond * 1000},
-        "severity": severity, "source": source, "message": message, "count": 1, "visibility": None, "read": False,
+        "severity": severity, "source": source, "message": message, "count": 1, "visibility": None,
+        "read": False,
     }  # fmt: skip
 
 
@@ -320,7 +321,8 @@ def disconnect(channel: str, revision: str, uptime_s: float) -> dict[str, Any]:
         "channel": channel, "error_message": "early eof", "error_kind": "UnexpectedEof",
         "keepalive_timeout_fired": False, "session_uptime_secs": uptime_s,
         "per_channel": {
-            name: transport() | {"client_keepalive_send_count": counts[name], "last_client_keepalive_send_ts_secs": None}
+            name: transport()
+            | {"client_keepalive_send_count": counts[name], "last_client_keepalive_send_ts_secs": None}
             for name in CHANNELS
         },
     }  # fmt: skip
