@@ -74,7 +74,8 @@ def heading(column: Column) -> Heading:
     for suffix in _SUFFIXES:
         label = label.removesuffix(suffix)
     kind = _KINDS.get(column.dtype, "number")
-    return Heading(column.name, label.replace("_", " "), column.unit, column.meaning, kind)
+    label = label.replace("_ms_", "_").replace("_", " ")
+    return Heading(column.name, label, "" if label == column.unit else column.unit, column.meaning, kind)
 
 
 def text_heading(name: str, label: str, meaning: str = "", *, wrapped: bool = False) -> Heading:

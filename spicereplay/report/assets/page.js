@@ -382,17 +382,18 @@
       pen.font = `${11 * ratio}px ${FONT}`;
       pen.textAlign = "right";
       pen.textBaseline = "bottom";
+      const budgets = [];
       for (const rate of [60, 30]) {
         const y = u.valToPos(1000 / rate, "y", true);
         if (y < box.top + 12 * ratio || y > box.top + box.height - 4) continue;
-        pen.strokeStyle = pen.fillStyle = colour("muted");
+        budgets.push([y, rate]);
+        pen.strokeStyle = colour("muted");
         pen.lineWidth = ratio;
         pen.setLineDash([4 * ratio, 4 * ratio]);
         pen.beginPath();
         pen.moveTo(box.left, y);
         pen.lineTo(box.left + box.width, y);
         pen.stroke();
-        pen.fillText(`budget at ${rate} frames/s`, box.left + box.width - 4 * ratio, y - 2 * ratio);
       }
       for (const series of data.latency) {
         pen.fillStyle = colour(`codec-${series.look}`);
@@ -400,6 +401,16 @@
         for (let i = lower(series.time, range.min); i < series.time.length && series.time[i] <= range.max; i++) {
           stamp(pen, shape, u.valToPos(series.time[i], "x", true), u.valToPos(series.ms[i], "y", true), ratio * 0.7);
         }
+      }
+      // Their names go over the points, on a ground of their own.
+      for (const [y, rate] of budgets) {
+        const words = `budget at ${rate} frames/s`;
+        const wide = pen.measureText(words).width;
+        const right = box.left + box.width - 4 * ratio;
+        pen.fillStyle = colour("sheet");
+        pen.fillRect(right - wide - 3 * ratio, y - 15 * ratio, wide + 6 * ratio, 13.5 * ratio);
+        pen.fillStyle = colour("muted");
+        pen.fillText(words, right, y - 2 * ratio);
       }
     }
 
