@@ -6,6 +6,7 @@ Source: spice-wire.md 8.1 (formats, bit order, palettes) and 9.1 (4-bit indices 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -33,10 +34,15 @@ def expand_rgb16(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint32]:
 
     Source: spice-wire.md 8.1.
     """
-    five = (np.arange(32, dtype=np.uint32) << 3) | (np.arange(32, dtype=np.uint32) >> 2)
-    wide = values.astype(np.uint32)
-    words: npt.NDArray[np.uint32] = five[wide >> 10 & 31] << 16 | five[wide >> 5 & 31] << 8 | five[wide & 31]
+    words: npt.NDArray[np.uint32] = _rgb16_colours()[values & 0x7FFF]
     return words
+
+
+@cache
+def _rgb16_colours() -> Palette:
+    eight = (np.arange(32, dtype=np.uint32) << 3) | (np.arange(32, dtype=np.uint32) >> 2)
+    red, green, blue = eight[:, None, None] << 16, eight[:, None] << 8, eight
+    return (red | green | blue).reshape(-1)
 
 
 def indices(
@@ -61,8 +67,8 @@ def indices(
 def paint(numbers: npt.NDArray[np.uint8], palette: Palette, bits: int) -> tuple[PixelArray, int]:
     """Return the colours of palette indices as opaque pixels, and how many indices lie outside the palette.
 
-    4-bit indices are taken modulo the palette's length, as spice-gtk does, so none lies outside. Those outside
-    become black; with an empty palette that is all of them.
+    4-bit indices are taken modulo the palette's length, as spice-gtk does, so none lies outside. Those
+    outside become black; with an empty palette that is all of them.
     Source: spice-common common/lz_decompress_tmpl.c (the modulo).
     """
     table = np.zeros(256, np.uint32)

@@ -70,7 +70,7 @@ class QuicHeader:
 
 
 def parse_quic_header(data: Data) -> QuicHeader:
-    """Read a QUIC header; raises `DecodeError` where it is short, no QUIC, or of an unknown version or type."""
+    """Read a QUIC header; raises `DecodeError` where it is short, none, or of an unknown version or type."""
     check_header("quic", data, _HEADER.size)
     magic, version, kind, width, height = _HEADER.unpack_from(data)
     if magic != MAGIC:
@@ -85,8 +85,8 @@ def parse_quic_header(data: Data) -> QuicHeader:
 def decode_quic(data: Data, *, limits: Limits = DEFAULT_LIMITS, size: Size | None = None) -> Decoded:
     """Decode one QUIC image of any type.
 
-    `data` begins at the QUIC header; bytes after the last code are ignored. `size` is the (width, height) of the
-    image descriptor.
+    `data` begins at the QUIC header; bytes after the last code are ignored. `size` is the (width, height) of
+    the image descriptor.
 
     Raises `DecodeError`: `codec_data`, `codec_data_short`, `image_over_limit`, `codec_unsupported`.
     """
@@ -94,7 +94,11 @@ def decode_quic(data: Data, *, limits: Limits = DEFAULT_LIMITS, size: Size | Non
     check_size("quic", header.width, header.height, limits, size)
     words = np.empty((header.height, header.width), np.uint32)
     symbols = np.zeros((4, header.width), np.uint8)
-    status, at = kernel.quic_image(memoryview(data)[_HEADER.size :], words, symbols, _CHANNELS[header.type])
+    # Codes run through little-endian words from bit 31 down: with the words turned round, through bytes.
+    count = (len(data) - _HEADER.size) // 4
+    codes = np.zeros(count + 2, ">u4")
+    codes[:count] = np.frombuffer(data, "<u4", count, _HEADER.size)
+    status, at = kernel.quic_image(codes.view(np.uint8), words, symbols, 4 * count, _CHANNELS[header.type])
     if status:
         raise_status(status, "quic", at + _HEADER.size)
     pixels = words.view(np.uint8).reshape(header.height, header.width, 4)

@@ -32,8 +32,8 @@ class GlzWindow:
     """The images that can still be referred to.
 
     Images older than the head of the newest image up to which none is missing are dropped, as spice-gtk does;
-    the byte and image limits drop the lowest ids beyond that, and `evicted` counts those. Not to be used by two
-    threads at a time: the kernel reads the images with the interpreter lock released.
+    the byte and image limits drop the lowest ids beyond that, and `evicted` counts those. Not to be used by
+    two threads at a time: the kernel reads the images with the interpreter lock released.
     """
 
     limits: Limits = DEFAULT_LIMITS

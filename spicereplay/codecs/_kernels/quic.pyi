@@ -4,5 +4,5 @@ import numpy.typing as npt
 from spicereplay.bytestream import Buffer
 
 def quic_image(
-    src: Buffer, dst: npt.NDArray[np.uint32], symbols: npt.NDArray[np.uint8], channels: int
+    src: Buffer, dst: npt.NDArray[np.uint32], symbols: npt.NDArray[np.uint8], length: int, channels: int
 ) -> tuple[int, int]: ...

@@ -12,6 +12,7 @@ from spicereplay.codecs._kernels.status cimport OK, OVERRUN, SHORT
 
 cdef extern from *:
     int leading_zeros "__builtin_clzll"(unsigned long long) noexcept nogil
+    uint64_t byte_swapped "__builtin_bswap64"(uint64_t) noexcept nogil
 
 cdef enum:
     # What a row holds: channels of 8 bits B, G, R; of 5 bits; one of 8 bits shown as grey; the alpha bytes.
@@ -23,7 +24,7 @@ cdef enum:
 cdef enum:
     FIRST_LEFT = 2048       # pixels that one step of w lasts
     LAST_W = 6
-    LONGEST_PREFIX = 26     # less the bits per channel
+    LONGEST_CODE = 26       # bits; the longest prefix of zeros is that less the bits per channel
 
 cdef uint8_t[256] RANDOM = [
     0x02, 0x17, 0x13, 0x15, 0x07, 0x12, 0x28, 0x0e, 0x0c, 0x20, 0x2f, 0x2c, 0x24, 0x06, 0x12, 0x0b,
@@ -70,7 +71,7 @@ cdef void fill_family(Family* family, int bits) noexcept:
     family.bits = bits
     family.mask = count - 1
     for l in range(bits):
-        family.prefix[l] = min(LONGEST_PREFIX - bits, (1 << (bits - l)) - 1)
+        family.prefix[l] = min(LONGEST_CODE - bits, (1 << (bits - l)) - 1)
         family.golomb[l] = family.prefix[l] << l
         family.shortest[l] = <uint64_t>1 << (64 - family.prefix[l])
         rest = count - family.golomb[l]
@@ -98,21 +99,23 @@ fill_family(&FIVE, 5)
 
 cdef struct Bits:
     const uint8_t* src
-    Py_ssize_t word         # next 32-bit word to take
-    Py_ssize_t words
-    uint64_t window         # bits not yet used, from bit 63 down; zeros below
-    int count               # how many
+    Py_ssize_t size
+    Py_ssize_t at           # next byte to take
+    uint64_t window         # bits not yet used, from bit 63 down
+    int count               # how many of them are accounted for; the rest are right, or 0
 
 
 cdef inline void refill(Bits* bits) noexcept nogil:
-    """Have at least 33 bits in the window: more than any code is long."""
-    cdef uint32_t word = 0
-    if bits.count <= 32:
-        if bits.word < bits.words:
-            memcpy(&word, bits.src + 4 * bits.word, 4)
-        bits.window |= <uint64_t>word << (32 - bits.count)
-        bits.count += 32
-        bits.word += 1
+    """Have at least 56 bits in the window, enough for two codes, without a branch on how many there are.
+
+    The bytes that fit are ORed below the bits there are; those that fit in part are ORed again next time.
+    """
+    cdef uint64_t next_bytes
+    if bits.at + 8 <= bits.size:
+        memcpy(&next_bytes, bits.src + bits.at, 8)
+        bits.window |= byte_swapped(next_bytes) >> bits.count
+    bits.at += (63 - bits.count) >> 3
+    bits.count |= 56
 
 
 cdef struct Channel:
@@ -131,7 +134,6 @@ cdef struct Group:
 cdef inline uint32_t read_symbol(Bits* bits, const Family* family, int l) noexcept nogil:
     cdef int zeros, n
     cdef uint32_t symbol
-    refill(bits)
     if bits.window >= family.shortest[l]:
         zeros = leading_zeros(bits.window)
         n = zeros + 1 + l
@@ -157,16 +159,21 @@ cdef inline int draw(Group* group) noexcept nogil:
     return RANDOM[group.seed] & ((1 << group.w) - 1)
 
 
-cdef void learn(Channel* channel, const Family* family, int context, int symbol, int w) noexcept nogil:
+cdef inline void learn(
+    Channel* channel, const Family* family, int bits, int context, int symbol, int w
+) noexcept nogil:
     """Add a symbol to the counters of its context's bucket and choose that bucket's code again."""
-    cdef int bucket = family.bucket[context], l, best = family.bits - 1
+    cdef int bucket = family.bucket[context], l, best
     cdef uint16_t* counters = channel.counters[bucket]
+    # The code goes along in the low bits, reversed: of equal counters the larger code is the least.
+    cdef uint32_t key, least = 0xFFFFFFFF
     for l in range(8):
         counters[l] += family.length[symbol][l]
-    for l in range(family.bits - 2, -1, -1):
-        if counters[l] < counters[best]:
-            best = l
-    if counters[best] > THRESHOLD[w]:
+    for l in range(bits):
+        key = <uint32_t>counters[l] << 3 | (7 - l)
+        least = key if key < least else least
+    best = 7 - (least & 7)
+    if least >> 3 > THRESHOLD[w]:
         for l in range(8):
             counters[l] >>= 1
     if channel.code[family.first[bucket]] != best:
@@ -188,7 +195,7 @@ cdef inline Py_ssize_t read_run(Bits* bits, Group* group, Py_ssize_t most) noexc
         bits.count -= 1
         refill(bits)
     few = RUN_BITS[group.mel]
-    n += <Py_ssize_t>((bits.window << 1 >> 1) >> (63 - few))
+    n += <Py_ssize_t>(bits.window >> (63 - few))      # the 0 bit goes along
     bits.window <<= few + 1
     bits.count -= few + 1
     if group.mel > 0:
@@ -232,6 +239,7 @@ cdef inline void read_pixel(
     const uint32_t* above, Py_ssize_t i, const int* contexts
 ) noexcept nogil:
     cdef uint32_t left = cur[i - 1] if i else 0, up = 0 if first_row else above[i], r, g, b
+    refill(bits)
     if kind == GREY:
         b = read_channel(kind, first_row, bits, family, &group.channels[0], i, contexts[0], left, up, 0)
         cur[i] = <uint32_t>0xFF000000 | b << 16 | b << 8 | b
@@ -241,6 +249,8 @@ cdef inline void read_pixel(
     else:
         r = read_channel(kind, first_row, bits, family, &group.channels[0], i, contexts[0], left, up, 2)
         g = read_channel(kind, first_row, bits, family, &group.channels[1], i, contexts[1], left, up, 1)
+        if bits.count < LONGEST_CODE:
+            refill(bits)
         b = read_channel(kind, first_row, bits, family, &group.channels[2], i, contexts[2], left, up, 0)
         cur[i] = <uint32_t>0xFF000000 | stored(kind, r) << 16 | stored(kind, g) << 8 | stored(kind, b)
 
@@ -250,7 +260,10 @@ cdef inline void learn_pixel(
 ) noexcept nogil:
     cdef int k
     for k in range(1 if kind == GREY or kind == ALPHA else 3):
-        learn(&group.channels[k], family, contexts[k], group.channels[k].symbols[i], group.w)
+        learn(
+            &group.channels[k], family, 5 if kind == RGB5 else 8, contexts[k], group.channels[k].symbols[i],
+            group.w,
+        )
 
 
 cdef inline void contexts_at(int kind, Group* group, Py_ssize_t x, int* contexts) noexcept nogil:
@@ -369,9 +382,13 @@ def quic_image(
     const uint8_t[::1] src not None,
     uint32_t[:, ::1] dst not None,
     uint8_t[:, ::1] symbols not None,
+    Py_ssize_t length,
     int channels,
 ):
-    """Decode the words after the header into all of `dst`, (height, width) pixels, top row first.
+    """Decode the codes after the header into all of `dst`, (height, width) pixels, top row first.
+
+    `src` is the words after the header with their bytes in big-endian order, `length` bytes of them, and at least
+    8 bytes of 0.
 
     `channels` is what the data holds: 5 for x1r5g5b5, 8 for B, G, R, 32 for those and alpha, 1 for grey.
     `symbols` is scratch of shape (4, width), all 0.
@@ -383,13 +400,15 @@ def quic_image(
     cdef bint alpha = channels == 32
     cdef Group colours, alphas
     cdef Bits bits
+    if length < 0 or src.shape[0] < length + 8:
+        raise ValueError("the input lacks its 8 bytes of 0")
     if symbols.shape[0] != 4 or symbols.shape[1] != width:
         raise ValueError("the scratch rows do not fit the picture")
     if width == 0 or height == 0:
         return OK, 0
     bits.src = &src[0] if src.shape[0] else NULL
-    bits.words = src.shape[0] >> 2
-    bits.word = 0
+    bits.size = src.shape[0]
+    bits.at = 0
     bits.window = 0
     bits.count = 0
     with nogil:
@@ -404,8 +423,8 @@ def quic_image(
                 status = later_row_of(kind, &bits, &colours, &dst[y, 0], &dst[y - 1, 0], width)
                 if alpha and status == OK:
                     status = later_row_of(ALPHA, &bits, &alphas, &dst[y, 0], &dst[y - 1, 0], width)
-            if 32 * bits.word - bits.count > 32 * bits.words:
+            if 8 * bits.at - bits.count > 8 * length:
                 status = SHORT
             if status != OK:
                 break
-    return status, min(4 * bits.word, src.shape[0])
+    return status, min(bits.at - (bits.count >> 3), length)
