@@ -109,7 +109,7 @@ class FragmentStore:
 
 
 def _parse(memory: memoryview, at: int, end: int) -> tuple[bytes, bytes, int, bool, memoryview, int] | None:
-    """Return key, header without fragmentation, offset, whether more follow, bytes, and how many were sent."""
+    """Return key, header of the datagram, offset, whether more follow, bytes, and how many were sent."""
     if memory[at] >> 4 == 4:
         size = (memory[at] & 15) * 4
         if end < at + size or size < 20:

@@ -47,8 +47,8 @@ def reassemble(
     """Return the TCP connections of `table`, in the order of their first packets.
 
     `file` is what the table was read from; the streams point into it. A SYN with a new initial sequence
-    number starts another connection on the same ports. More connections than `limits.flows` are left out, with
-    a defect.
+    number starts another connection on the same ports. More connections than `limits.flows` are left out,
+    with a defect.
     """
     order = np.empty(len(table.flow), np.int64)
     starts = np.empty(len(table.flows) + 1, np.int64)
@@ -278,8 +278,8 @@ def _markers(table: PacketTable, chunks: _Chunks, end: int) -> Int64Array:
     """Return where empty records of the capture may stand for bytes of this direction.
 
     An empty record has no addresses; it stands for a message that took sequence numbers and left no bytes. So
-    it belongs to a hole whose neighbouring segments lie before and behind it in the file, or to bytes known to
-    be missing after the last segment. A record that fits holes of several directions is a marker in each.
+    it belongs to a hole whose neighbouring segments lie before and behind it in the file, or to bytes known
+    to be missing after the last segment. A record that fits holes of several directions is a marker in each.
     Source: ryll-formats.md 10.5.
     """
     placeholders = table.empty_records.rows_before
