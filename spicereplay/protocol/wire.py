@@ -178,7 +178,7 @@ def _declare(cls: type[S], *, slack: bool) -> type[S]:
 
 
 def _count(field: Field, index: int, presence: Presence | None) -> Field:
-    """Return `field` as the count, at `index`, of what has `presence`; absent with it if that is known then."""
+    """Return `field` as the count of what has `presence`: absent with it if that is known by then."""
     known = presence is not None and presence.path is not None and presence.path.index < index
     return Field(field.name, field.codec, presence if known else None, derived=True)
 
