@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import ryllzip
 
 from spicereplay.bugreport import schema
 from spicereplay.bugreport.lenient import decode, read, unknown_members
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import DEFAULT_LIMITS
-from support import ryllzip
 
 JSON = st.recursive(
     st.none()
@@ -176,8 +176,8 @@ def test_numbers_beyond_64_bits_are_unknown():
 
 
 def test_long_text_and_long_lists_are_cut():
-    value, defects = decoded(json.dumps({"t": "x" * 50, "l": list(range(9)), "d": {str(i): i for i in range(9)}}).encode(),
-                             text_chars=10, json_items=4)  # fmt: skip
+    long = {"t": "x" * 50, "l": list(range(9)), "d": {str(i): i for i in range(9)}}
+    value, defects = decoded(json.dumps(long).encode(), text_chars=10, json_items=4)
     assert value == {"t": "x" * 10, "l": [0, 1, 2, 3], "d": {"0": 0, "1": 1, "2": 2, "3": 3}}
     assert [d.kind for d in defects] == [DefectKind.OVER_LIMIT] * 3
 

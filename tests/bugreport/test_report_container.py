@@ -1,5 +1,6 @@
 """The zip around a report: read in place, within limits, and as far as it goes when it is damaged."""
 
+import contextlib
 import dataclasses
 import io
 import struct
@@ -10,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.ryllzip import pack
 
 from spicereplay.bugreport.container import climbs_out, open_folder, open_zip
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import InputError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.units import MIB
-from support.ryllzip import pack
 
 FILES = {"a.json": b'{"a": 1}', "traffic.pcap": bytes(range(256)) * 40, "empty": b""}
 
@@ -91,8 +92,8 @@ def test_a_member_cut_short_keeps_what_is_there():
 def test_cut_anywhere_it_reads_or_says_that_it_cannot(length: int):
     try:
         read, defects = contents(pack(FILES)[:length])
-    except InputError as error:
-        assert "\n" not in str(error)
+    except InputError:
+        assert length < len(pack(FILES))
     else:
         assert len(defects) or length == len(pack(FILES))
         assert all(FILES[name].startswith(content) for name, content in read.items())
@@ -104,10 +105,8 @@ def test_any_byte_may_be_wrong(data: st.DataObject):
     whole = bytearray(pack(FILES, method))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(InputError):
         contents(bytes(whole))
-    except InputError:
-        pass
 
 
 def test_a_wrong_checksum_is_named_and_the_content_used():
@@ -174,12 +173,8 @@ def test_encrypted_members_are_not_opened():
 
 
 def test_of_two_members_of_one_name_the_first_counts():
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w") as archive:
-            archive.writestr("a", b"first")
-            archive.writestr("a", b"second")
-    read, defects = contents(out.getvalue())
+    twice = pack({"a": b"first", "b": b"second"})
+    read, defects = contents(twice.replace(b"bPK\x05\x06", b"aPK\x05\x06"))
     assert read == {"a": b"first"}
     assert "more than once" in next(iter(defects)).detail
 

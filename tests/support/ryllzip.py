@@ -164,7 +164,8 @@ def stream(
     return {
         "stream_id": stream_id, "surface_id": 0, "codec_type": 1, "stream_width": 160, "stream_height": 120,
         "dest_top": 300, "dest_left": 400, "dest_bottom": 420, "dest_right": 560,
-        "created_at_secs": created_s, "frames_received": 20, "frames_decoded_ok": 20, "frames_decode_failed": 0,
+        "created_at_secs": created_s, "frames_received": 20, "frames_decoded_ok": 20,
+        "frames_decode_failed": 0,
         "last_frame_ts_secs": created_s + 1, "last_decode_ok_ts_secs": created_s + 1,
         "last_decode_duration_us": 230, "destroyed_at_secs": destroyed_s, "report_is_active": True,
         "report_unique_id": 7, "report_max_window_size": 5, "report_timeout_ms": 1000, "report_send_count": 2,
@@ -340,7 +341,7 @@ def report_files(
     pcap: bytes | None = None,
     host: str = "desk.example.org",
 ) -> dict[str, Any]:
-    """Return the files of a report in the client's order: bytes as they are, everything else to become JSON."""
+    """Return the files of a report in the client's order: bytes as they are, the rest to become JSON."""
     report_type, channel = KINDS[kind]
     stamp = _utc(start + timedelta(seconds=uptime_s))
     metadata = {
