@@ -56,21 +56,34 @@ def decode_jpeg(
 
 @dataclass(slots=True)
 class MjpegStream:
-    """The frames of one MJPEG stream, in order.
+    """The frames of one MJPEG stream, in order; a `video.VideoDecoder`.
 
     A frame without Huffman tables is decoded with those of the last frame that had some and decoded, and with
     the standard ones before there was any.
     """
 
-    backend: JpegBackend
+    jpeg: JpegBackend
     limits: Limits = DEFAULT_LIMITS
     huffman: bytes = STANDARD_HUFFMAN
     """DHT segments for the next frame without any."""
 
+    @property
+    def backend(self) -> str:
+        """Name and version of the library that decodes."""
+        return self.jpeg.label
+
+    @property
+    def waiting(self) -> bool:
+        """Never: every frame is a whole picture."""
+        return False
+
+    def lost(self) -> None:
+        """Frames are missing here, which changes nothing: every frame is a whole picture."""
+
     def decode(self, data: Data) -> Decoded:
         """Decode one frame; raises as `decode_jpeg` does."""
         header = parse_jpeg(data)
-        picture = _decode(bytes(data), header, self.limits, self.backend, None, self.huffman)
+        picture = _decode(bytes(data), header, self.limits, self.jpeg, None, self.huffman)
         if header.huffman:
             self.huffman = header.huffman
         return picture

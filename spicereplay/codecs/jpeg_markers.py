@@ -6,6 +6,7 @@ Sources: ITU-T T.81 Annex B (markers) and Annex K (the standard tables); libjpeg
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
@@ -189,7 +190,7 @@ def _quantisation_tables(body: bytes, at: int) -> dict[int, tuple[int, ...]]:
         steps = body[i + 1 : i + 1 + 64 * width]
         if wide > 1 or len(steps) != 64 * width:
             raise DecodeError(f"jpeg: malformed quantisation table at byte {at}", offset=at)
-        tables[number] = tuple(int.from_bytes(steps[k : k + width]) for k in range(0, len(steps), width))
+        tables[number] = struct.unpack(">64H" if wide else ">64B", steps)
         i += 1 + 64 * width
     return tables
 

@@ -18,7 +18,9 @@ from spicereplay.defects import DefectKind
 from spicereplay.errors import DecodeError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 
-BACKEND: Final = f"lz4 {lz4.__version__}"
+VERSION: Final[str] = lz4.__version__
+LIBRARY_VERSION: Final[str] = lz4.library_version_string()
+BACKEND: Final = f"lz4 {VERSION}"
 _REACH: Final = 64 * 1024
 """How far back a match of a block can lie in what the blocks before it gave."""
 _FORMATS: Final = (

@@ -40,9 +40,8 @@ def expand_rgb16(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint32]:
 
 @cache
 def _rgb16_colours() -> Palette:
-    eight = (np.arange(32, dtype=np.uint32) << 3) | (np.arange(32, dtype=np.uint32) >> 2)
-    red, green, blue = eight[:, None, None] << 16, eight[:, None] << 8, eight
-    return (red | green | blue).reshape(-1)
+    eight = [five << 3 | five >> 2 for five in range(32)]
+    return np.array([r << 16 | g << 8 | b for r in eight for g in eight for b in eight], np.uint32)
 
 
 def indices(
