@@ -17,6 +17,9 @@ LONGEST_TEXT: Final = 600
 NONE: Final = "–"
 """Stands for "not seen" in a cell."""
 
+# Beyond this, a row of digits says less than a power of ten.
+_COUNTABLE: Final = 10**15
+
 _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # Cc controls, Cf invisible format characters (all bidi controls are among them), Cs lone surrogates (which no
@@ -58,7 +61,7 @@ def number(value: float | int | None, decimals: int = 0) -> str:
     """Return `value` with thousands separators and `decimals` places; `NONE` for no finite number."""
     if value is None or not math.isfinite(value):
         return NONE
-    return f"{value:,.{decimals}f}"
+    return f"{value:,.{decimals}f}" if abs(value) < _COUNTABLE else f"{value:.3g}"
 
 
 def size(count: float) -> str:

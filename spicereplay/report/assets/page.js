@@ -148,7 +148,7 @@
               grid: { show: name !== "lanes", stroke: () => colour("grid"), width: 1 },
               ticks: { show: false },
               values: (u, splits, axis, space, step) =>
-                name === "lanes" ? [] : splits.map((v) => (v === null ? null : digits(v, Math.min(step, Math.abs(v) || step)))),
+                name === "lanes" ? [] : splits.map((v) => label(v, step, y.distr === 4)),
             },
           ],
           series: [{}, ...series],
@@ -157,6 +157,12 @@
         values,
         place,
       );
+    }
+
+    // The logarithmic scale is linear next to zero, where its ticks would lie on one another.
+    function label(value, step, logarithmic) {
+      if (value === null || value < 0 || (logarithmic && value > 0 && value < 10)) return null;
+      return value >= 1e7 ? value.toExponential() : digits(value, logarithmic ? 1 : step); // the gutter is narrow
     }
 
     function clipped(u, draw) {
@@ -727,7 +733,7 @@
     buildBandwidth();
     swatches();
     setRange(0, end);
-    addEventListener("beforeprint", () => resize(700)); // about what paper leaves between its margins
+    addEventListener("beforeprint", () => resize(1000)); // about what A4 leaves between its margins
     addEventListener("afterprint", () => resize(one(".plot", plots).clientWidth));
   }
 
