@@ -48,12 +48,14 @@ def rows(report: BugReport, *, private: bool = False) -> Iterator[Row]:
     """
     host = None if private else report.metadata.target_host
     walk = _Walk(private, host or "")
+    values = report.plain_values()
     for member, kind in JSON_FILES.items():
-        if member in report.json:
-            yield from walk.rows(member, kind, report.json[member], "")
-    state: Any = report.json.get(CHANNEL_STATE)
+        if member in values:
+            yield from walk.rows(member, kind, values[member], "")
     for channel, path in report.channel_paths.items():
-        yield from walk.rows(CHANNEL_STATE, SNAPSHOTS[channel], state[path] if path else state, path)
+        state = report.channel_value(channel, values)
+        if state is not None:
+            yield from walk.rows(CHANNEL_STATE, SNAPSHOTS[channel], state, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from spicereplay.bugreport.schema import Metadata, Notification
 from spicereplay.units import NS_PER_S, NS_PER_US
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR_S: Final = 10**10
+"""Three centuries: what a time of the client beyond them says is that it is wrong."""
 _CONNECTED: Final = "connected to"
 """How the notice begins that a connection stands, also after a reconnect. Source: ryll-behaviour.md 10."""
 
@@ -36,7 +38,7 @@ class ConnectionClock:
 
     def utc_ns(self, time_s: float) -> int:
         """Return the UTC of a connection-relative instant in nanoseconds since 1970."""
-        return self.zero_ns + round(time_s * NS_PER_S)
+        return self.zero_ns + _to_ns(time_s)
 
     def connection_s(self, utc_ns: int) -> float:
         """Return the connection-relative second of an instant in UTC."""
@@ -48,7 +50,7 @@ class ConnectionClock:
         The way to the millisecond: a notice of the server has a wall time in `notifications.json` and a
         connection-relative one in `traffic.pcap`. A pair that contradicts what is known already is not used.
         """
-        zero = utc_ns - round(time_s * NS_PER_S)
+        zero = utc_ns - _to_ns(time_s)
         if not self.earliest_ns <= zero <= self.latest_ns:
             return self
         return ConnectionClock(zero, zero, zero, f"{what} at {time_s:.6f} s")
@@ -67,7 +69,7 @@ def connection_clock(
     stamp, uptime = utc_ns(metadata.timestamp), metadata.session_uptime_secs
     if stamp is None or uptime is None:
         return None
-    base = stamp - round(uptime * NS_PER_S)
+    base = stamp - _to_ns(uptime)
     earliest, latest = base, base + NS_PER_S
     source = "timestamp - session_uptime_secs"
     for notification in notifications:
@@ -93,3 +95,7 @@ def utc_ns(text: str | None) -> int | None:
     except ValueError:
         return None
     return (when - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
+
+
+def _to_ns(time_s: float) -> int:
+    return round(max(-_FAR_S, min(time_s, _FAR_S)) * NS_PER_S)

@@ -140,7 +140,11 @@ class Zip:
         if member.method not in (_STORED, _DEFLATED):
             defects.add(DefectKind.ZIP_DAMAGED, name, f"compression method {member.method} is not supported")
             return None
-        file = self.source.open("rb") if isinstance(self.source, Path) else self.source
+        try:
+            file = self.source.open("rb") if isinstance(self.source, Path) else self.source
+        except OSError as error:
+            defects.add(DefectKind.FILE_DAMAGED, self.label, f"can no longer be read: {error.strerror}")
+            return None
         data_start = _data_start(file, member)
         if data_start is None:
             if isinstance(self.source, Path):
@@ -157,8 +161,11 @@ class Zip:
         member = self.members.get(name)
         if member is None or member.method != _STORED:
             return None
-        with _opened(self.source) as file:
-            start = _data_start(file, member)
+        try:
+            with _opened(self.source) as file:
+                start = _data_start(file, member)
+        except OSError:
+            return None
         if start is None or start >= self.file_size:
             return None
         return start, min(member.packed_size, self.file_size - start)

@@ -164,8 +164,12 @@ def _metadata(path: Path, limits: Limits, defects: DefectLog) -> object:
     if not file.is_file():
         defects.add(DefectKind.MEMBER_MISSING, str(path), f"{METADATA} is missing")
         return None
-    with file.open("rb") as opened:
-        data = opened.read(limits.zip_json_bytes + 1)
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(limits.zip_json_bytes + 1)
+    except OSError as error:
+        defects.add(DefectKind.FILE_DAMAGED, METADATA, f"cannot be read: {error.strerror}")
+        return None
     if len(data) > limits.zip_json_bytes:
         defects.add(DefectKind.ZIP_LIMIT, METADATA, f"more than {limits.zip_json_bytes} bytes")
         return None

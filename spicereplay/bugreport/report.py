@@ -20,10 +20,12 @@ from spicereplay.bugreport.clock import ConnectionClock, connection_clock
 from spicereplay.bugreport.container import Container, Source, open_folder, open_zip, source_label
 from spicereplay.bugreport.lenient import decode, read, unknown_members
 from spicereplay.bugreport.revision import Revision, revision_of
-from spicereplay.bugreport.schema import SNAPSHOTS, ReportKind, ReportType
+from spicereplay.bugreport.schema import SNAPSHOTS
+from spicereplay.bugreport.variants import ReportKind, ReportType, report_type
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import NotACaptureError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
+from spicereplay.units import MIB
 
 T = TypeVar("T")
 
@@ -88,9 +90,9 @@ class Screenshot:
 class BugReport:
     """One bug report, read. `metadata`, `session` and so on have None for whatever the file did not say.
 
-    Private are `metadata.description`, `metadata.target_host` and all of `json` (`schema.FieldDoc.private`
-    marks the fields); `client_reported.rows` leaves them out. What was typed is not in `channels`, only in
-    `input_events()`.
+    Private are `metadata.description` and `metadata.target_host` (`schema.FieldDoc.private` marks fields);
+    `client_reported.rows` leaves them out. What was typed is not in `channels`, only in `input_events()` and
+    `plain_values()`.
     """
 
     source: Source
@@ -119,8 +121,6 @@ class BugReport:
     screenshots: tuple[Screenshot, ...]
     assumptions: tuple[str, ...]
     """What had to be assumed because the report does not say it, in words."""
-    json: Mapping[str, Any]
-    """The plain values the structures were read from, by file; private ones are in here."""
     limits: Limits
     prefix: str = ""
     """The folder inside the zip that holds the report (a report that was unpacked and packed again)."""
@@ -144,13 +144,27 @@ class BugReport:
         known = (self.metadata.session_uptime_secs, self.session.uptime_secs)
         return next((uptime for uptime in known if uptime is not None), None)
 
+    def plain_values(self) -> dict[str, Any]:
+        """Read the JSON files once more and return their values by file, **private ones included**.
+
+        They are not kept: a directory of snapshots holds thousands of reports.
+        """
+        return _plain_values(self.container, self.prefix, self.members, self.limits, DefectLog())
+
+    def channel_value(self, channel: str, values: Mapping[str, Any]) -> Any:
+        """Return the state of one of `channel_paths` out of `plain_values()`; None where it is gone."""
+        state = values.get(CHANNEL_STATE)
+        path = self.channel_paths[channel]
+        if not path:
+            return state
+        return state.get(path) if isinstance(state, dict) else None
+
     def input_events(self) -> tuple[schema.InputEvent, ...]:
         """Return the user's last 50 key and mouse events: **what was typed**, so only on request."""
         if "inputs" not in self.channel_paths:
             return ()
-        state = self.json[CHANNEL_STATE]
-        path = self.channel_paths["inputs"]
-        snapshot = read(schema.InputsSnapshot, state[path] if path else state, CHANNEL_STATE, DefectLog())
+        state = self.channel_value("inputs", self.plain_values())
+        snapshot = read(schema.InputsSnapshot, state, CHANNEL_STATE, DefectLog())
         return tuple(snapshot.recent_events or ()) if snapshot is not None else ()
 
     def open_pcap(self, defects: DefectLog) -> BinaryIO | None:
@@ -162,11 +176,20 @@ class BugReport:
             return None
         return self.container.open(self.prefix + PCAP, self.limits.zip_member_bytes, defects)
 
+    def check_pcap(self, defects: DefectLog) -> None:
+        """Read `traffic.pcap` through and note what the zip's size and checksum say against it."""
+        pcap = self.open_pcap(defects)
+        if pcap is not None:
+            with pcap:
+                while pcap.read(MIB):
+                    pass
+
     def pcap_extent(self) -> tuple[int, int] | None:
         """Return `(offset, length)` of `traffic.pcap` in the zip file where it is stored, as ryll stores it.
 
         With it the recording can be mapped where it lies instead of being copied out. None for a compressed
-        or missing member, for a report in a folder, and for one above `Limits.zip_member_bytes`.
+        or missing member, for a report in a folder, and for one above `Limits.zip_member_bytes`. Whether the
+        bytes are whole only `check_pcap` says.
         """
         extent = self.container.extent(self.prefix + PCAP) if PCAP in self.members else None
         return extent if extent and extent[1] <= self.limits.zip_member_bytes else None
@@ -190,13 +213,7 @@ def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: Def
     if not known:
         raise NotACaptureError(f"{label}: no bug report: {_held(container.names)}")
 
-    values: dict[str, Any] = {}
-    for name in known:
-        if name.endswith(".json"):
-            data = container.read(prefix + name, limits.zip_json_bytes, defects)
-            value = None if data is None else decode(data, name, limits, defects)
-            if value is not None:
-                values[name] = value
+    values = _plain_values(container, prefix, known, limits, defects)
 
     def typed(kind: type[T], name: str) -> T | None:
         return read(kind, values[name], name, defects) if name in values else None
@@ -205,7 +222,7 @@ def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: Def
     if known == (METADATA,) and is_capture_metadata(values.get(METADATA)):
         raise NotACaptureError(f"{label}: a zipped --capture directory: unpack it and give the folder")
     assumptions: list[str] = []
-    written = schema.report_type(metadata.report_type)
+    written = report_type(metadata.report_type)
     states = _states(values.get(CHANNEL_STATE), metadata, written, assumptions, defects)
     channels = {
         name: snapshot
@@ -222,7 +239,8 @@ def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: Def
     missing = _missing(known, written, metadata)
     for name in missing:
         if name not in _PICTURES:
-            defects.add(DefectKind.MEMBER_MISSING, label, f"{name} is missing")
+            why = "; builds without the capture feature write none" if name == PCAP else ""
+            defects.add(DefectKind.MEMBER_MISSING, label, f"{name} is missing{why}")
     return BugReport(
         source=source,
         label=label,
@@ -246,10 +264,23 @@ def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: Def
             _screenshot(name, png, defects) for name, png in pictures.items() if png is not None
         ),
         assumptions=tuple(assumptions),
-        json=MappingProxyType(values),
         limits=limits,
         prefix=prefix,
     )
+
+
+def _plain_values(
+    container: Container, prefix: str, members: tuple[str, ...], limits: Limits, defects: DefectLog
+) -> dict[str, Any]:
+    """Return file to plain value of the JSON files that are JSON."""
+    values: dict[str, Any] = {}
+    for name in members:
+        if name.endswith(".json"):
+            data = container.read(prefix + name, limits.zip_json_bytes, defects)
+            value = None if data is None else decode(data, name, limits, defects)
+            if value is not None:
+                values[name] = value
+    return values
 
 
 def is_capture_metadata(value: Any) -> bool:

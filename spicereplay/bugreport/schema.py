@@ -11,13 +11,14 @@ Source: ryll-formats.md 3 to 8 and 11.1; revision labels G0 to G3: ryll-formats.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from spicereplay.bugreport.variants import variant
 from spicereplay.units import NS_PER_S
 
 U64_MAX: Final = 2**64 - 1
@@ -534,10 +535,11 @@ class Notification(Struct, frozen=True, kw_only=True):
 
     @property
     def time_ns(self) -> int | None:
-        """UTC in nanoseconds since 1970."""
+        """UTC in nanoseconds since 1970; None where unknown or beyond what 63 bits hold (the year 2262)."""
         if self.when is None or self.when.secs_since_epoch is None:
             return None
-        return self.when.secs_since_epoch * NS_PER_S + (self.when.nanos_since_epoch or 0)
+        time_ns = self.when.secs_since_epoch * NS_PER_S + (self.when.nanos_since_epoch or 0)
+        return time_ns if time_ns < 2**63 else None
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -593,79 +595,8 @@ class DisconnectCause(Struct, frozen=True, kw_only=True):
     per_channel: Annotated[dict[str, ChannelAtDisconnect] | None, doc("the channels by name")] = None
 
 
-class ReportKind(StrEnum):
-    """What made the client write a report. Source: ryll-formats.md 2.5."""
-
-    DISPLAY = "display"
-    INPUT = "input"
-    CURSOR = "cursor"
-    CONNECTION = "connection"
-    USB = "usb"
-    PEDANTIC = "pedantic"
-    DISCONNECT = "disconnect"
-    NOTIFICATION = "notification"
-    AUTO_SNAPSHOT = "auto_snapshot"
-    UNKNOWN = "unknown"
-
-
-class ReportType(Struct, frozen=True, kw_only=True):
-    """`metadata.report_type` with what its variant carries."""
-
-    kind: ReportKind
-    written: str
-    """The variant's name as written; empty where there is none."""
-    gap_key: str | None = None
-    """Pedantic: what the client cannot do, `channel:category:detail`."""
-    channel: str | None = None
-    """Disconnect: the channel that noticed."""
-    notification_id: int | None = None
-    """Notification: the `Notification.id`."""
-    snapshot_state: str | None = None
-    """Notification: `AtFire` (the traffic is that of the moment) or `PostEventOnly`."""
-
-
-_KINDS: Final = {
-    "Display": ReportKind.DISPLAY,
-    "Input": ReportKind.INPUT,
-    "Cursor": ReportKind.CURSOR,
-    "Connection": ReportKind.CONNECTION,
-    "Usb": ReportKind.USB,
-    "Pedantic": ReportKind.PEDANTIC,
-    "Disconnect": ReportKind.DISCONNECT,
-    "Notification": ReportKind.NOTIFICATION,
-    "AutoSnapshot": ReportKind.AUTO_SNAPSHOT,
-}
-
-
-def variant(value: str | dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
-    """Split an enum of Rust as serde writes it, a name or `{name: fields}`, into name and fields."""
-    if isinstance(value, str):
-        return value, {}
-    if not value:
-        return "", {}
-    name, fields = next(iter(value.items()))
-    return name, fields if isinstance(fields, dict) else {}
-
-
-def report_type(value: str | dict[str, Any] | None) -> ReportType:
-    """Read `metadata.report_type`; a variant not known here is `UNKNOWN`."""
-    name, fields = variant(value)
-    number = fields.get("notification_id")
-    return ReportType(
-        kind=_KINDS.get(name, ReportKind.UNKNOWN),
-        written=name,
-        gap_key=_text(fields.get("gap_key")),
-        channel=_text(fields.get("channel")),
-        notification_id=number if isinstance(number, int) and not isinstance(number, bool) else None,
-        snapshot_state=_text(fields.get("snapshot_state")),
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-class FieldDoc(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FieldDoc:
     """One declared field: its JSON name and bare type, and what `doc` says of it."""
 
     name: str

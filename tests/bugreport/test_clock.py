@@ -48,6 +48,12 @@ def test_without_the_times_there_is_no_clock():
     assert connection_clock(Metadata(timestamp="2026-06-01T12:00:10Z")) is None
 
 
+@pytest.mark.parametrize("uptime", [1e308, -1e308, 1e20])
+def test_absurd_times_overflow_nothing(uptime):
+    clock = connection_clock(Metadata(timestamp="2026-06-01T12:00:10Z", session_uptime_secs=uptime))
+    assert isinstance(clock.utc_ns(1e308), int)
+
+
 def test_the_newest_notification_moves_the_earliest():
     clock = clock_of(notice(NOON + 10_400 * NS_PER_MS, source="Internal"))
     assert clock.earliest_ns == NOON + 900 * NS_PER_MS

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support import ryllzip
 
 from spicereplay.bugreport.report import MEMBERS, read_report
-from spicereplay.bugreport.schema import MainSnapshot, ReportKind
+from spicereplay.bugreport.schema import MainSnapshot
+from spicereplay.bugreport.variants import ReportKind
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import InputError, NotACaptureError
 
@@ -117,6 +118,17 @@ def test_the_recording_can_be_mapped_inside_the_zip(tmp_path: Path):
     path.write_bytes(ryllzip.pack(files))
     offset, length = read_report(path, defects=DefectLog()).pcap_extent()
     assert path.read_bytes()[offset : offset + length] == files["traffic.pcap"]
+
+
+def test_a_damaged_recording_is_named_when_it_is_checked():
+    data = bytearray(ryllzip.report_zip())
+    data[data.index(ryllzip.FILE_HEADER) + 30] ^= 1
+    report = read_report(io.BytesIO(data), defects=DefectLog())
+    defects = DefectLog()
+    report.check_pcap(defects)
+    assert [(d.kind, d.where) for d in defects] == [(DefectKind.ZIP_DAMAGED, "traffic.pcap")]
+    report_of(ryllzip.report_files())[0].check_pcap(sound := DefectLog())
+    assert not len(sound)
 
 
 def test_a_packed_recording_is_inflated_but_not_mapped():
@@ -302,6 +314,18 @@ def test_a_main_snapshot_is_one():
     main = report.channels["main"]
     assert isinstance(main, MainSnapshot)
     assert (main.session_id, main.client_keepalive_send_count) == (77, 2)
+
+
+def test_a_file_that_is_gone_has_nothing_more_to_give(tmp_path: Path):
+    path = tmp_path / "r.zip"
+    path.write_bytes(ryllzip.report_zip("auto_snapshot"))
+    report = read_report(path, defects=DefectLog())
+    path.unlink()
+    defects = DefectLog()
+    assert report.open_pcap(defects) is report.pcap_extent() is None
+    assert report.input_events() == ()
+    assert report.session.fps == 24.5
+    assert [d.kind for d in defects] == [DefectKind.FILE_DAMAGED]
 
 
 def test_the_pictures_size_is_that_of_the_header_alone():
