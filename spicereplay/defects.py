@@ -106,8 +106,11 @@ class DefectLog:
 
     def extend(self, other: DefectLog) -> None:
         """Take over all of `other`, its counts included."""
+        room = {place: self.per_kind - count for place, count in self.counts.items()}
         for defect in other.kept:
-            if self.counts[defect.kind, defect.where] < self.per_kind:
+            place = (defect.kind, defect.where)
+            room[place] = room.get(place, self.per_kind) - 1
+            if room[place] >= 0:
                 self.kept.append(defect)
         self.counts.update(other.counts)
 

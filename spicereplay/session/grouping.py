@@ -6,15 +6,34 @@ between the same two hosts whose times overlap are taken for one session. Source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerMain, Side
+from spicereplay.protocol import registry
+from spicereplay.protocol.enums import (
+    ChannelType,
+    ClientDisplay,
+    ImageType,
+    ServerCommon,
+    ServerDisplay,
+    ServerMain,
+    Side,
+)
 from spicereplay.session.log import ChannelLog, SessionLog
 
-_FOREVER: Final = np.iinfo(np.int64).max
+_FOREVER: Final = int(np.iinfo(np.int64).max)
+_LOOKED_AT: Final = 400
+"""Images looked at to tell how they are compressed."""
+_MOST_CHANGES: Final = 8
+_FAMILY: Final = {
+    ImageType.LZ4: "lz4",
+    ImageType.LZ_RGB: "lz",
+    ImageType.GLZ_RGB: "lz",
+    ImageType.ZLIB_GLZ_RGB: "lz",
+}
 
 
 def host(address: str) -> str:
@@ -58,6 +77,14 @@ def group(logs: Iterable[ChannelLog]) -> list[SessionLog]:
         _number_assumed_channels(session)
         session.channels.sort(key=lambda c: (c.start_time_ns, c.channel, c.channel_id))
     return sessions
+
+
+def group_as_one(number: int, logs: list[ChannelLog]) -> SessionLog:
+    """Gather channels that are known to belong to one session."""
+    session = _session(logs, next((sid for log in logs if (sid := session_id(log)) is not None), None))
+    session.number = number
+    session.channels.sort(key=lambda c: (c.start_time_ns, c.channel, c.channel_id))
+    return session
 
 
 def _session(members: list[ChannelLog], sid: int | None) -> SessionLog:
@@ -154,23 +181,48 @@ def _between(log: ChannelLog, start_ns: int, stop_ns: int) -> ChannelLog | None:
     )
 
 
-def several_displays(log: ChannelLog) -> Iterator[str]:
-    """Yield what shows that more than one display channel was recorded as `log`. Source: ryll-formats.md 10.4."""
+def repeated_beginnings(log: ChannelLog) -> list[str]:
+    """Return which messages that open a display channel appear in `log` more often than one channel can."""
+    found = []
     inits = len(log.client.rows(ClientDisplay.INIT))
     if inits > 1:
-        yield f"{inits} INIT messages of the client"
-    set_acks = log.server.rows(3)
-    if len(set_acks) > 1:
-        yield f"{len(set_acks)} SET_ACK trains"
+        found.append(f"{inits} INIT messages of the client")
+    set_acks = len(log.server.rows(ServerCommon.SET_ACK))
+    if set_acks > 1:
+        found.append(f"{set_acks} SET_ACK trains")
     live: set[int] = set()
     repeated: set[int] = set()
-    for row in log.server.rows(314, 315).tolist():
+    for row in log.server.rows(ServerDisplay.SURFACE_CREATE, ServerDisplay.SURFACE_DESTROY).tolist():
         surface = int.from_bytes(log.server.body(row)[:4], "little")
-        if int(log.server.type[row]) == 315:
+        if int(log.server.type[row]) == ServerDisplay.SURFACE_DESTROY:
             live.discard(surface)
         elif surface in live:
             repeated.add(surface)
         else:
             live.add(surface)
     if repeated:
-        yield f"SURFACE_CREATE of surface {', '.join(map(str, sorted(repeated)[:4]))} while it was live"
+        found.append(f"SURFACE_CREATE of surface {', '.join(map(str, sorted(repeated)[:4]))} while it was live")
+    return found
+
+
+def alternating_compression(log: ChannelLog) -> list[str]:
+    """Return whether images alternate between LZ4 and the LZ family, which one channel never does.
+
+    A server codes the images of a client with one of them; only PREFERRED_COMPRESSION changes that, once. Source:
+    server-heuristics.md A11.
+    """
+    rows = log.server.rows(ServerDisplay.DRAW_COPY)
+    rows = rows[:: max(1, len(rows) // _LOOKED_AT)]
+    families = []
+    for row in rows.tolist():
+        parsed = registry.parse_message(
+            log.channel, Side.SERVER, ServerDisplay.DRAW_COPY, log.server.body(row)
+        )
+        image = getattr(parsed.message, "src_bitmap", None)
+        if image is not None and image.descriptor.type in _FAMILY:
+            families.append(_FAMILY[image.descriptor.type])
+    changes = sum(a != b for a, b in pairwise(families))
+    preferences = len(log.client.rows(ClientDisplay.PREFERRED_COMPRESSION))
+    if changes < _MOST_CHANGES + 2 * preferences:
+        return []
+    return [f"images change {changes} times between LZ4 and LZ or GLZ among {len(families)} looked at"]
