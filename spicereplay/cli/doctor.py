@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from spicereplay.cli.common import Json, verb
 from spicereplay.cli.output import print_doctor, print_json
 
@@ -13,6 +15,6 @@ def doctor(json: Json = False) -> None:
 
     found = backends()
     if json:
-        print_json([b.as_dict() for b in found])
+        print_json([asdict(b) for b in found])
     else:
         print_doctor(found)

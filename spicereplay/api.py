@@ -1,0 +1,129 @@
+"""What a notebook uses: open an input, look at its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from spicereplay.analysis import schema
+from spicereplay.analysis.timeline import Tables
+from spicereplay.defects import Defect
+from spicereplay.limits import DEFAULT_LIMITS, Limits
+from spicereplay.replay import Progress, Replay, replay
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open(
+    path: str | Path,
+    *,
+    decode: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Capture:
+    """Open a capture, a bug report or a directory of either.
+
+    The packets are read and framed at once; tables are made when they are looked at. `decode` says whether video
+    frames are decoded to measure how long that takes when a table with decode times is asked for. `progress` is
+    called with what is being done, how much is done, and how much there is.
+
+    Raises `NotACaptureError` for something else, `NoSpiceError` where there is no readable SPICE (the message says
+    what there is instead), `InputError` for what cannot be read.
+    """
+    return Capture(replay(path, limits=limits, progress=progress), decode=decode, limits=limits)
+
+
+class Capture:
+    """An opened input; a context manager. The file stays mapped until it is closed.
+
+    Every table of `spicereplay.analysis.schema` is an attribute, for all sessions together; `sessions[i]` has the
+    same for one of them.
+    """
+
+    def __init__(self, replayed: Replay, *, decode: bool, limits: Limits) -> None:
+        self.replay = replayed
+        """The observed sessions themselves, with every message's bytes."""
+        self.tables = Tables(replayed, decode=decode, limits=limits)
+        self.sessions = [Session(self, log.number) for log in replayed.sessions]
+
+    @property
+    def path(self) -> Path:
+        """What was opened."""
+        return self.replay.path
+
+    @property
+    def start_time_ns(self) -> int:
+        """Nanoseconds since 1970 at which all `time_s` begin; an estimate for recordings with a clock of their own."""
+        return self.replay.start_time_ns + self.replay.utc_offset_ns
+
+    @property
+    def duration_s(self) -> float:
+        """From there to the last packet, in seconds."""
+        return self.replay.duration_s
+
+    @property
+    def defects(self) -> list[Defect]:
+        """What was wrong with the input."""
+        return list(self.replay.defects)
+
+    @property
+    def verdict(self) -> str:
+        """What went wrong, in one sentence."""
+        return self.tables.verdict.sentence
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in schema.TABLES:
+            return self.tables[name]
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *schema.TABLES})
+
+    def __repr__(self) -> str:
+        return f"<Capture {self.path.name}: {len(self.sessions)} sessions, {self.duration_s:.1f} s>"
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.replay.close()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Session:
+    """One client's connection to one server; its tables are attributes."""
+
+    def __init__(self, capture: Capture, number: int) -> None:
+        self.capture = capture
+        self.number = number
+        self.log = capture.replay.sessions[number]
+        """The observed channels."""
+
+    @property
+    def session_id(self) -> int | None:
+        """The server's id of the session; None where it was not seen."""
+        return self.log.session_id
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name not in schema.TABLES:
+            raise AttributeError(
+                f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}"
+            )
+        table = self.capture.tables[name]
+        if "session" not in schema.TABLES[name].names or len(self.capture.sessions) == 1:
+            return table
+        return table[table["session"] == self.number].reset_index(drop=True)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *schema.TABLES})
+
+    def __repr__(self) -> str:
+        channels = ", ".join(channel.name for channel in self.log.channels)
+        return f"<Session {self.number}: {channels}>"
