@@ -310,7 +310,8 @@ class PointerCodec(Codec):
                 reader.note(DefectKind.MESSAGE_MALFORMED, f"{self.name}: points to nothing", at)
             return None
         if offset + self.target.min_size > reader.end:
-            detail = f"{self.name}: needs {self.target.min_size} bytes at {offset} of {reader.end}"
+            size = self.target.min_size
+            detail = f"{self.name}: {size} bytes at {offset} lie outside the body of {reader.end}"
             reader.note(self.rule.fault, detail, at)
             return None
         mark = len(reader.targets)
@@ -399,8 +400,10 @@ class StructureCodec(Codec):
             here = getattr(value, field.name)
             place = f"{self.cls.__name__}.{field.name}"
             if field.presence is not None and not field.presence.of_owner(value, here):
-                if here:
-                    raise UsageError(f"{place} is set, and {field.presence} says that it is absent")
+                if here is not None and not field.derived:
+                    raise UsageError(
+                        f"{place} is set, and {field.presence.decided_by} says that it is absent"
+                    )
                 continue
             if here is None and not isinstance(field.codec, PointerCodec | ChoiceCodec):
                 raise UsageError(f"{place} is missing")
@@ -564,8 +567,9 @@ class Presence:
             return value is not None
         return self._holds(self.path.of_owner(owner))
 
-    def __str__(self) -> str:
-        return str(self.rule)
+    @property
+    def decided_by(self) -> str:
+        return "the agreement of both ends" if self.path is None else self.path.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -610,7 +614,10 @@ def _unwrap(annotation: Any) -> tuple[Any, list[Any]]:
 
 def _path(names: str, fields: Sequence[Field]) -> Path:
     first, *rest = names.split(".")
-    return Path(names, [field.name for field in fields].index(first), tuple(rest))
+    for index, field in enumerate(fields):
+        if field.name == first:
+            return Path(names, index, tuple(rest))
+    raise TypeError(f"no field before this one is called {first}")
 
 
 def _codec(name: str, base: Any, rules: Sequence[Any], fields: Sequence[Field]) -> Codec:

@@ -32,9 +32,7 @@ def _structure(draw: st.DrawFn, codec: compiled.StructureCodec, negotiated: froz
     # fields that some length is made of stay small
     lengths = {path.names for field in codec.fields for path in _length_paths(field.codec)}
     for field in codec.fields:
-        if field.derived:
-            setattr(owner, field.name, None)
-        elif field.presence is not None and not _present(field.presence, owner, negotiated):
+        if field.derived or (field.presence is not None and not _present(field.presence, owner, negotiated)):
             setattr(owner, field.name, None)
         elif field.name in lengths:
             setattr(owner, field.name, draw(st.integers(0, 5)))

@@ -182,7 +182,8 @@ def sub_messages(
         return [], [Problem(bad, f"the list begins at {at} of {len(view)}", at)]
     listed = parse(List, view[at:], limits=limits)
     if listed.message is None:
-        return [], [Problem(bad, problem.detail, at + problem.offset) for problem in listed.problems]
+        kinds = {DefectKind.OVER_LIMIT: DefectKind.OVER_LIMIT}
+        return [], [Problem(kinds.get(kind, bad), text, at + place) for kind, text, place in listed.problems]
     offsets = listed.message.sub_messages
     list_end = at + 2 + 4 * len(offsets)
     found: list[SubMessage] = []
