@@ -115,17 +115,23 @@ def archive(data: bytes) -> bytes:
 
 
 def test_a_zip_member_is_mapped() -> None:
-    with zipfile.ZipFile(io.BytesIO(archive(DATA))) as outer, outer.open("traffic.pcap") as member:
-        with map_member(member, DEFAULT_LIMITS.zip_member_bytes, name="traffic.pcap") as file:
-            assert bytes(file.memory) == DATA
-            assert not len(file.defects)
+    with (
+        zipfile.ZipFile(io.BytesIO(archive(DATA))) as outer,
+        outer.open("traffic.pcap") as member,
+        map_member(member, DEFAULT_LIMITS.zip_member_bytes, name="traffic.pcap") as file,
+    ):
+        assert bytes(file.memory) == DATA
+        assert not len(file.defects)
 
 
 def test_a_zip_member_over_the_limit_is_cut() -> None:
     defects = DefectLog()
-    with zipfile.ZipFile(io.BytesIO(archive(DATA))) as outer, outer.open("traffic.pcap") as member:
-        with map_member(member, 500_000, name="traffic.pcap", defects=defects) as file:
-            assert bytes(file.memory) == DATA[:500_000]
+    with (
+        zipfile.ZipFile(io.BytesIO(archive(DATA))) as outer,
+        outer.open("traffic.pcap") as member,
+        map_member(member, 500_000, name="traffic.pcap", defects=defects) as file,
+    ):
+        assert bytes(file.memory) == DATA[:500_000]
     assert kinds(defects) == [DefectKind.ZIP_LIMIT]
 
 
@@ -138,8 +144,11 @@ def test_a_zip_member_of_exactly_the_limit_is_whole() -> None:
 def test_a_zip_member_with_a_wrong_checksum_is_used_up_to_there() -> None:
     packed = bytearray(archive(DATA))
     packed[400_000] ^= 1
-    with zipfile.ZipFile(io.BytesIO(packed)) as outer, outer.open("traffic.pcap") as member:
-        with map_member(member, DEFAULT_LIMITS.zip_member_bytes, name="traffic.pcap") as file:
-            assert file.size > 300_000
-            assert bytes(file.memory[:300_000]) == DATA[:300_000]
-            assert kinds(file.defects) == [DefectKind.ZIP_DAMAGED]
+    with (
+        zipfile.ZipFile(io.BytesIO(packed)) as outer,
+        outer.open("traffic.pcap") as member,
+        map_member(member, DEFAULT_LIMITS.zip_member_bytes, name="traffic.pcap") as file,
+    ):
+        assert file.size > 300_000
+        assert bytes(file.memory[:300_000]) == DATA[:300_000]
+        assert kinds(file.defects) == [DefectKind.ZIP_DAMAGED]
