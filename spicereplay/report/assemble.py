@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 LIBRARIES: Final = ("numpy", "pandas", "av", "simplejpeg", "dpkt", "lz4")
 
 
-def content_of(tables: Tables, *, command_line: str = "", options: Mapping[str, str] | None = None) -> ReportContent:
+def content_of(
+    tables: Tables, *, command_line: str = "", options: Mapping[str, str] | None = None
+) -> ReportContent:
     """Gather everything the page shows. Makes every table, so this is where the time goes."""
     replay = tables.replay
     made = tables.all()
@@ -54,7 +56,11 @@ def _client(reports: Sequence[BugReport]) -> Iterator[tuple[str, list[tuple[str,
         ("channel", newest.metadata.channel or "–", ""),
         ("client version", newest.metadata.ryll_version or "–", newest.metadata.ryll_git_sha or ""),
         ("format", newest.revision.label, "; ".join(newest.revision.evidence)),
-        ("platform", " ".join(filter(None, (newest.metadata.platform_os, newest.metadata.platform_arch))) or "–", ""),
+        (
+            "platform",
+            " ".join(filter(None, (newest.metadata.platform_os, newest.metadata.platform_arch))) or "–",
+            "",
+        ),
         ("files", ", ".join(newest.members), ""),
     ]
     if newest.uptime_s is not None:
@@ -75,7 +81,11 @@ def _client(reports: Sequence[BugReport]) -> Iterator[tuple[str, list[tuple[str,
             [
                 ("channel", cause.channel or "–", "noticed it first; it need not have failed first"),
                 ("error", cause.error_message or "–", cause.error_kind or ""),
-                ("keepalive time-out", {True: "yes", False: "no", None: "–"}[cause.keepalive_timeout_fired], ""),
+                (
+                    "keepalive time-out",
+                    {True: "yes", False: "no", None: "–"}[cause.keepalive_timeout_fired],
+                    "",
+                ),
             ],
         )
 
@@ -102,7 +112,9 @@ def _method(tables: Tables, replay: Replay) -> Iterator[tuple[str, str]]:
     backends = sorted(set(tables["frames"]["backend"].astype(str)) - {"", "nan"})
     yield (
         "decode times",
-        f"measured again here, one thread, by {', '.join(backends)}" if backends else "no video frame was decoded",
+        f"measured again here, one thread, by {', '.join(backends)}"
+        if backends
+        else "no video frame was decoded",
     )
     rule = tables.rule
     yield (

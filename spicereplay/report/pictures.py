@@ -96,7 +96,7 @@ def _fitted(image: Image.Image, budget: int) -> tuple[bytes, str]:
         for colours in ("", f"reduced to {_COLOURS} colours"):
             picture = scaled.convert("RGB").quantize(_COLOURS) if colours else scaled
             out = io.BytesIO()
-            picture.save(out, "PNG", optimize=True)
+            picture.save(out, "PNG")
             encoded = out.getvalue()
             done = " and ".join(step for step in (shrunk, colours) if step)
             note = f"{full}, {done} for this page" if done else ""
