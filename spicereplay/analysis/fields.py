@@ -6,12 +6,14 @@ bytes. Fields after the first one of variable length are out of reach here; rare
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from spicereplay.analysis.columns import IndexArray
+from spicereplay.bytestream import Int64Array
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.index import MessageIndex
@@ -39,6 +41,23 @@ def fields(
     if rows is None:
         rows = index.rows(message_type)
     return rows, index.prefixes(rows, _dtype(index.channel, index.side, message_type))
+
+
+def fields_at(
+    index: MessageIndex, rows: IndexArray, offset: Int64Array, dtype: np.dtype[np.void]
+) -> Fields:
+    """Return what lies `offset` bytes into the body of each of `rows`, read as `dtype`.
+
+    Bytes past the end of a body read as 0, and so does everything at an offset that is not inside it.
+    """
+    size = index.size[rows].astype(np.int64)
+    inside = (offset >= 0) & (offset < size)
+    part = replace(
+        index.take(rows),
+        position=index.position[rows] + np.where(inside, offset, 0),
+        size=np.where(inside, size - offset, 0).astype(np.uint32),
+    )
+    return part.prefixes(np.arange(len(rows)), dtype)
 
 
 def present(index: MessageIndex, rows: IndexArray, message_type: int) -> npt.NDArray[np.bool_]:

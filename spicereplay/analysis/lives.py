@@ -7,7 +7,7 @@ Source: spice-wire.md 10.1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -124,6 +124,14 @@ class Video:
     frames: FrameColumns | None = None
     clips: Clips | None = None
 
+    def begins_ns(self, life: int) -> int:
+        """Return when a life began or, where that was not seen, first showed itself."""
+        assert self.frames is not None
+        if self.lives[life].seen_create:
+            return self.lives[life].created_ns
+        mine = np.flatnonzero(self.frames.life == life)
+        return int(self.frames.time_ns[mine[0]]) if len(mine) else self.lives[life].ended_ns
+
     def frame_bytes(self, frame: int) -> bytes:
         """Return the compressed data of one frame, up to its first missing byte."""
         assert self.frames is not None
@@ -229,6 +237,12 @@ def _frames(index: MessageIndex) -> FrameColumns:
         partial=index.partial[row],
         life=np.full(len(row), -1, np.int32),
     )
+
+
+def in_order(videos: Sequence[Video]) -> list[tuple[int, int]]:
+    """Return `(index of the video, index of the life)` of all lives, in order of their beginning."""
+    lives = [(v, i) for v, video in enumerate(videos) for i in range(len(video.lives))]
+    return sorted(lives, key=lambda at: videos[at[0]].begins_ns(at[1]))
 
 
 class _Builder:

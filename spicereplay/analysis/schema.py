@@ -177,6 +177,34 @@ TABLES: Final[Mapping[str, Table]] = {
             ),
         ),
         Table(
+            "regions",
+            "places that were drawn with DRAW_COPY over and over, and why they are no video stream "
+            "(server-heuristics.md B5); ten pictures or more each",
+            (
+                _SESSION,
+                _CHANNEL_ID,
+                _c("surface_id", "uint32", "surface drawn on; the server looks at 0 only"),
+                _c("left", "int32", "box, the same in all pictures", "px"),
+                _c("top", "int32", "box", "px"),
+                _c("right", "int32", "box, exclusive", "px"),
+                _c("bottom", "int32", "box, exclusive", "px"),
+                _c("pictures", "int64", "DRAW_COPY messages with this box"),
+                _c("bytes", "int64", "their bodies", "bytes"),
+                _c("start_s", "float64", "first picture", "s"),
+                _c("end_s", "float64", "last picture", "s"),
+                _c("longest_run", "int64", "most pictures in a row at most 200 ms apart"),
+                _c("run_start_s", "float64", "first picture of that run", "s"),
+                _c("run_end_s", "float64", "last picture of that run", "s"),
+                _c("src_pixels", "int64", "smallest source area of the pictures", "px"),
+                _c(
+                    "reason",
+                    "category",
+                    "`streamed`; or the first condition that fails: `off_screen`, `not_plain_copy`, `from_surface`, "
+                    "`device_picture`, `too_small`, `source_size_varies`, `too_slow_or_short`; `eligible` where all hold",
+                ),
+            ),
+        ),
+        Table(
             "agent",
             "one row per request to the guest agent that a reply can answer",
             (

@@ -10,7 +10,7 @@ import numpy as np
 from spicereplay.analysis.clock import ClientMediaClock, ServerClock
 from spicereplay.analysis.columns import NEVER, IndexArray, Record, records, second
 from spicereplay.analysis.end_cause import end_causes
-from spicereplay.analysis.lives import Video
+from spicereplay.analysis.lives import Video, in_order
 from spicereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -32,19 +32,13 @@ def streams(
     `reports` is the table of that name. Streams whose creation was not seen stand where their first frame or, for
     want of one, their end is.
     """
+    causes = [end_causes(video, server_clock) for video in videos]
+    mine = reports[reports["session"] == session]
     rows: list[Record] = []
-    for video in videos:
-        causes = end_causes(video, server_clock)
-        said = reports[(reports["session"] == session) & (reports["channel_id"] == video.channel.channel_id)]
-        for i, cause in enumerate(causes):
-            rows.append(_row(session, video, i, cause, client_clock, said, origin_ns))
-    rows.sort(key=_when)
+    for v, i in in_order(videos):
+        said = mine[mine["channel_id"] == videos[v].channel.channel_id]
+        rows.append(_row(session, videos[v], i, causes[v][i], client_clock, said, origin_ns))
     return records("streams", rows)
-
-
-def _when(row: Record) -> float:
-    times = (row["created_s"], row["first_frame_s"], row["destroyed_s"])
-    return next((t for t in times if t == t), 0.0)  # NaN is the one number unequal to itself
 
 
 def _row(

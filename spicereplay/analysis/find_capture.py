@@ -1,0 +1,236 @@
+"""Rules about the capture itself: what it lacks, and what was refused or unreadable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from spicereplay.analysis.facts import Facts
+from spicereplay.analysis.finding import Finding, at, cite, examples, plural
+from spicereplay.defects import DefectKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Tables = Mapping[str, "pd.DataFrame"]
+
+_LARGE: Final = ("segment_over_snaplen", "oversize_placeholder")
+_REPORTED_ELSEWHERE: Final = frozenset(
+    {
+        str(kind)
+        for kind in (
+            DefectKind.BYTES_MISSING,
+            DefectKind.BYTES_MISSING_SILENTLY,
+            DefectKind.SEGMENT_OVER_SNAPLEN,
+            DefectKind.OVERSIZE_PLACEHOLDER,
+            DefectKind.MESSAGE_INCOMPLETE,
+            DefectKind.CHANNELS_MERGED,
+            DefectKind.TLS_UNREADABLE,
+            DefectKind.FRAMING_LOST,
+            DefectKind.LINK_REFUSED,
+            DefectKind.MEMBER_MISSING,
+        )
+    }
+)
+"""Defects that have a finding of their own."""
+
+
+def link_refused(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """The server turned a channel away (spice-wire.md 2.5)."""
+    if facts.refused:
+        password = any("PERMISSION_DENIED" in refusal.detail for refusal in facts.refused)
+        yield Finding(
+            "link_refused",
+            "critical" if any(refusal.channel.startswith("main") for refusal in facts.refused) else "warn",
+            "The server refused the connection"
+            + (": permission denied, which is a wrong, missing or expired password" if password else ""),
+            tuple(
+                cite(s, "capture")
+                for s in examples(
+                    [f"session {r.session} {r.channel} at {r.time_s:.2f} s: {r.detail}" for r in facts.refused]
+                )
+            ),
+            min(refusal.time_s for refusal in facts.refused),
+            "server",
+        )
+
+
+def tls_unreadable(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Connections under TLS without keys: sizes and times only."""
+    sealed = [unread for unread in facts.unread if unread.what == "tls"]
+    if sealed:
+        yield Finding(
+            "tls_unreadable",
+            "warn",
+            f"{plural(len(sealed), 'connection')} could not be read: TLS, and no keys were given",
+            tuple(
+                cite(s, "capture")
+                for s in examples([f"{o.client} → {o.server}: {o.bytes:,} bytes" for o in sealed])
+            )
+            + (cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),),
+            who="capture",
+        )
+
+
+def several_displays_merged(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Several display channels recorded as one (ryll-formats.md 10.4)."""
+    merged = _of_kind(tables, DefectKind.CHANNELS_MERGED)
+    if len(merged):
+        yield Finding(
+            "several_displays_merged",
+            "warn",
+            "Several display channels were recorded as one: which message belongs to which cannot be told",
+            tuple(cite(f"{row.where}: {row.detail}", "inferred") for row in merged.head(5).itertuples()),
+            at(float(merged["time_s"].min())),
+            "capture",
+        )
+
+
+def _of_kind(tables: Tables, *kinds: DefectKind) -> pd.DataFrame:
+    defects = tables["defects"]
+    return defects[defects["kind"].isin([str(kind) for kind in kinds])]
+
+
+def large_messages_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """ryll's recorder leaves out the heads of large messages (ryll-formats.md 9.4, 10.5)."""
+    gaps = tables["gaps"]
+    lost = gaps[gaps["cause"].isin(_LARGE)]
+    if len(lost):
+        yield Finding(
+            "large_messages_lost",
+            "warn",
+            f"The client's recorder lost {plural(int(lost['messages'].fillna(1).sum()), 'large message')}: pictures made "
+            "from them are unknown",
+            (
+                cite(
+                    f"{plural(len(lost), 'hole')}, {int(lost['bytes'].fillna(0).sum()):,} bytes known to be missing; "
+                    "the writer refuses packets above its own length limit",
+                    "capture",
+                ),
+            ),
+            at(float(lost["time_s"].min())),
+            "capture",
+        )
+
+
+def capture_incomplete(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Bytes that were sent and are not there, for another reason than the recorder's own."""
+    gaps = tables["gaps"]
+    evicted = gaps[gaps["cause"] == "evicted"]
+    if len(evicted):
+        yield Finding(
+            "capture_begins_late",
+            "info",
+            "The recording begins in the middle: what came before had been dropped",
+            tuple(cite(s, "capture") for s in examples(_holes(evicted))),
+            at(float(evicted["time_s"].min())),
+            "capture",
+        )
+    lost = gaps[~gaps["cause"].isin([*_LARGE, "evicted"])]
+    if len(lost):
+        total = int(lost["bytes"].fillna(0).sum())
+        unknown = bool(lost["bytes"].isna().any())
+        yield Finding(
+            "capture_incomplete",
+            "warn",
+            f"The capture has {plural(len(lost), 'hole')}: "
+            + (f"{total:,} bytes or more are missing" if unknown else f"{total:,} bytes are missing"),
+            tuple(cite(s, "capture") for s in examples(_holes(lost))),
+            at(float(lost["time_s"].min())),
+            "capture",
+        )
+
+
+def _holes(gaps: pd.DataFrame) -> list[str]:
+    columns = (gaps[c] for c in ("session", "channel", "channel_id", "from", "time_s", "bytes", "cause"))
+    return [
+        f"session {session} {channel}/{number} from {sender} at {time_s:.2f} s: "
+        + ("an unknown number of" if size is None or size != size or str(size) == "<NA>" else f"{int(size):,}")
+        + f" bytes ({cause})"
+        for session, channel, number, sender, time_s, size, cause in zip(*columns, strict=True)
+    ]
+
+
+def framing_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """The sequence of messages broke off and was found again further on."""
+    lost = _of_kind(tables, DefectKind.FRAMING_LOST)
+    unparsed = tables["channels"]
+    unparsed = unparsed[unparsed["unparsed_bytes"] > 0]
+    if len(lost):
+        yield Finding(
+            "framing_lost",
+            "info",
+            f"Message boundaries were lost {plural(len(lost), 'time')} and had to be searched for",
+            (
+                *(cite(f"{row.where}: {row.detail}", "capture") for row in lost.head(3).itertuples()),
+                *(
+                    cite(f"{row.channel}/{row.channel_id}: {row.unparsed_bytes:,} bytes belong to no message", "capture")
+                    for row in unparsed.head(3).itertuples()
+                ),
+            ),
+            at(float(lost["time_s"].min())),
+            "capture",
+        )
+
+
+def handshake_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """The capture began after the connection."""
+    channels = tables["channels"]
+    late = channels[~channels["handshake"]]
+    if len(late) and facts.kind in ("pcap", "pcapng"):
+        yield Finding(
+            "handshake_missing",
+            "info",
+            f"The capture begins in the middle of {plural(len(late), 'channel')}: capabilities are unknown",
+            tuple(cite(f"{where}: {text}", "inferred") for where, text in facts.assumptions[:5])
+            or (cite("no link stage was captured", "capture"),),
+            at(float(late["start_s"].min())),
+            "capture",
+        )
+
+
+def members_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Files that a bug report should have."""
+    if facts.missing_members:
+        no_traffic = "traffic.pcap" in facts.missing_members
+        yield Finding(
+            "members_missing",
+            "warn" if no_traffic else "info",
+            "The bug report has no recording: only the client's own figures can be judged"
+            if no_traffic
+            else f"The bug report lacks {plural(len(facts.missing_members), 'file')}",
+            (cite(f"missing: {', '.join(facts.missing_members)}", "client_reported"),),
+            who="capture",
+        )
+
+
+def malformed_input(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Everything else that broke a rule."""
+    defects = tables["defects"]
+    rest = defects[~defects["kind"].isin(_REPORTED_ELSEWHERE)]
+    if len(rest):
+        counts = rest["kind"].astype(str).value_counts()
+        yield Finding(
+            "malformed_input",
+            "info",
+            f"The input breaks {plural(len(counts), 'rule')}: {', '.join(counts.index[:4])}",
+            tuple(
+                cite(s, "capture")
+                for s in examples([f"{row.kind} at {row.where}: {row.detail}" for row in rest.itertuples()])
+            ),
+            at(float(rest["time_s"].min())),
+            "capture",
+        )
+
+
+RULES: Final = (
+    link_refused,
+    tls_unreadable,
+    several_displays_merged,
+    large_messages_lost,
+    capture_incomplete,
+    members_missing,
+    framing_lost,
+    handshake_missing,
+    malformed_input,
+)

@@ -1,0 +1,152 @@
+"""The findings in one sentence, and how far the capture can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from spicereplay.analysis.facts import Facts
+from spicereplay.analysis.finding import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Severity = Literal["ok", "info", "warn", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the input comes to."""
+
+    sentence: str
+    severity: Severity
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing the capture lacks, and what nobody can know because of it."""
+
+    severity: Severity
+    title: str
+    consequence: str
+
+
+_ABOUT_THE_CAPTURE = frozenset(
+    {
+        "capture_begins_late",
+        "capture_incomplete",
+        "framing_lost",
+        "handshake_missing",
+        "large_messages_lost",
+        "malformed_input",
+        "members_missing",
+        "recorder_dropped",
+        "several_displays_merged",
+        "tls_unreadable",
+    }
+)
+"""Findings that say something about the capture and nothing about the session."""
+
+
+def verdict(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: Facts) -> Verdict:
+    """Return the verdict that ranked findings come to."""
+    about_session = findings[~findings["code"].isin(_ABOUT_THE_CAPTURE)]
+    serious = about_session[about_session["severity"].isin(["critical", "warn"])]
+    incomplete = findings["code"].isin(["capture_incomplete", "large_messages_lost", "members_missing"]).any()
+    figures = _figures(tables, facts)
+    if not len(serious):
+        caution = " as far as the capture goes, which is not all the way" if incomplete else ""
+        return Verdict(f"No problem was found{caution}: {figures}.", "ok" if not incomplete else "info", ())
+    first = serious.iloc[0]
+    rest = len(serious) - 1
+    more = f" ({plural(rest, 'further problem')} below)" if rest else ""
+    return Verdict(f"{first['title']}{more}.", str(first["severity"]), tuple(first["evidence"]))  # type: ignore[arg-type]
+
+
+def _figures(tables: Mapping[str, pd.DataFrame], facts: Facts) -> str:
+    """Say in figures what a healthy session held."""
+    channels, streams = tables["channels"], tables["streams"]
+    parts = [
+        f"{plural(channels['session'].nunique(), 'session')} of {facts.duration_s:.1f} s in all, "
+        f"{plural(int(channels['messages_from_server'].sum()), 'message')} from the server"
+    ]
+    if len(streams):
+        parts.append(
+            f"{plural(len(streams), 'video stream')} with {plural(int(streams['frames'].sum()), 'frame')}"
+        )
+        decode = streams["decode_ms_median"].dropna()
+        if len(decode):
+            parts.append(f"decoding takes {np.median(decode):.1f} ms a frame here")
+    rtt = tables["pings"]["rtt_ms"].dropna()
+    if len(rtt):
+        parts.append(f"PING to PONG {rtt.median():.1f} ms")
+    lag = tables["agent"]["lag_ms"].dropna()
+    if len(lag):
+        parts.append(f"the guest agent answers within {lag.max():.0f} ms")
+    return ", ".join(parts)
+
+
+def quality(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
+    """Return what the capture lacks, worst first; empty where nothing is known to be missing."""
+    notes: list[Note] = []
+    channels, gaps = tables["channels"], tables["gaps"]
+    if not len(channels):
+        notes.append(
+            Note("critical", "There is no recorded traffic", "Only what the client says of itself can be shown.")
+        )
+    for cause, group in gaps.groupby("cause", observed=True):
+        known = int(group["bytes"].fillna(0).sum())
+        notes.append(
+            Note(
+                "info" if cause == "evicted" else "warn",
+                f"{plural(len(group), 'hole')} ({cause}), {known:,} bytes known to be missing",
+                _CONSEQUENCES[str(cause)],
+            )
+        )
+    late = channels[~channels["handshake"]]
+    if len(late):
+        names = ", ".join(f"{row.channel}/{row.channel_id}" for row in late.itertuples())
+        notes.append(
+            Note(
+                "info",
+                f"The link stage is not in the capture: {names}",
+                "Capabilities are unknown; the kind of channel and of header had to be inferred or taken from the file.",
+            )
+        )
+    unparsed = int(channels["unparsed_bytes"].sum())
+    if unparsed:
+        notes.append(Note("warn", f"{unparsed:,} captured bytes belong to no message", "Messages in them are not counted."))
+    sealed = sum(unread.what == "tls" for unread in facts.unread)
+    if sealed:
+        notes.append(
+            Note("warn", f"{plural(sealed, 'TLS connection')} without keys", "Their contents are unknown; sizes and times are not used.")
+        )
+    if facts.missing_members:
+        notes.append(
+            Note("info", f"Files missing from the report: {', '.join(facts.missing_members)}", "What they hold is not shown.")
+        )
+    unseen = tables["streams"]
+    unseen = unseen[~unseen["seen_create"]]
+    if len(unseen):
+        notes.append(
+            Note(
+                "info",
+                f"{plural(len(unseen), 'video stream')} began before the capture",
+                "Their size and codec are inferred or reported by the client, their lifetimes are unknown.",
+            )
+        )
+    order = ("critical", "warn", "info", "ok")
+    return sorted(notes, key=lambda note: order.index(note.severity))
+
+
+_CONSEQUENCES = {
+    "not_captured": "Messages in the holes are lost; pictures that depend on them are marked as unknown.",
+    "segment_over_snaplen": "Large messages lost their heads in the recorder; the pictures they drew are unknown.",
+    "oversize_placeholder": "Large messages were left out by the recorder; the pictures they drew are unknown.",
+    "silent": "The recorder dropped bytes without a trace; counters and times around the holes are lower bounds.",
+    "evicted": "What came before the beginning is unknown: surfaces, caches, streams that had started.",
+}
