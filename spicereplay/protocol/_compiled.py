@@ -127,7 +127,10 @@ class Writer:
             at, codec, value, owner = self.pending.popleft()
             target = len(self.body)
             self.put(at, _U32.pack(target))
-            codec.write(self, target, value, owner)
+            try:
+                codec.write(self, target, value, owner)
+            except (struct.error, TypeError) as error:
+                raise UsageError(f"{type(owner).__name__}: {value!r} does not fit: {error}") from error
 
 
 class Codec:

@@ -24,10 +24,11 @@ the SPICE definition:
 | `Rest`, `Annotated[tuple[T, ...], ToEnd()]` | everything up to the end of the body |
 | `Annotated[T \| None, Pointer()]` | →T: a u32 distance from the start of the body to T, 0 for none |
 | `Annotated[T \| None, When("flags", bit)]` | T where an earlier field has that bit or value, else nothing |
+| `Annotated[T \| None, Negotiated("name")]` | T where both ends agreed on it beforehand, else nothing |
 | `Annotated[A \| B \| None, Choice("type", {1: A, 2: B})]` | what an earlier field chooses, else nothing |
 
-A field set to `derived()` is the length of what names it in `Counted`; it is on the wire and
-readable, but not an argument: nobody has to keep the two in step.
+A field set to `derived()` is the length of what names it in `Counted`; it is on the wire and readable, but not
+an argument: nobody has to keep the two in step.
 
 A body that breaks its declaration raises nothing. What lies inline cannot be trusted past the fault and costs
 the message; the target of a pointer costs only itself. A caller's mistake in `build` is a `UsageError`.
@@ -211,8 +212,9 @@ class Parsed(Generic[T]):
     @property
     def residue(self) -> Residue:
         """The bytes that building `message` with `layout` would not give back; worked out at each use."""
-        rebuilt = b"" if self.message is None else build(self.message, layout=self.layout)
-        return _differences(rebuilt.ljust(len(self.body), b"\0"), self.body)
+        if self.message is None:
+            return ((0, self.body),)
+        return _differences(build(self.message, layout=self.layout), self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ def unknown(type: int, body: bytes | memoryview, detail: str) -> Parsed[UnknownM
 
 def _differences(first: bytes, second: bytes, *, block: int = 4096) -> Residue:
     """Return the runs in which `second` differs from `first`, which is as long."""
-    runs: list[tuple[int, bytes]] = []
+    runs: list[tuple[int, int]] = []
     for start in range(0, len(second), block):
         a, b = first[start : start + block], second[start : start + block]
         if a == b:
@@ -240,11 +242,11 @@ def _differences(first: bytes, second: bytes, *, block: int = 4096) -> Residue:
         for at, (x, y) in enumerate(zip(a, b, strict=True), start):
             if x == y:
                 continue
-            if runs and runs[-1][0] + len(runs[-1][1]) == at:
-                runs[-1] = (runs[-1][0], runs[-1][1] + bytes([y]))
+            if runs and runs[-1][1] == at:
+                runs[-1] = (runs[-1][0], at + 1)
             else:
-                runs.append((at, bytes([y])))
-    return tuple(runs)
+                runs.append((at, at + 1))
+    return tuple((start, second[start:stop]) for start, stop in runs)
 
 
 def parse(

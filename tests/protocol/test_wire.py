@@ -336,6 +336,7 @@ def test_an_image_of_an_unknown_type_has_no_data() -> None:
             "NoneType where descriptor.type asks for BinaryData",
         ),
         (copy_of(picture(None, b"123")), "3 entries where stride, y asks for 4"),
+        (drawing.LineAttr(enums.LineFlags.STYLED, (2**31,)), "LineAttr: .* does not fit"),
         ("text", "str is not a SPICE message"),
     ],
 )
@@ -349,6 +350,10 @@ def test_the_layout_of_another_message() -> None:
         build(copy_of(picture(None)), layout=Layout((), 200))
     with pytest.raises(UsageError, match="the layout has 100 bytes"):
         build(copy_of(picture(PALETTE)), layout=Layout((57, 97), 100))
+
+
+def test_of_a_malformed_body_everything_is_left_over() -> None:
+    assert parse(common.SetAck, b"abc").residue == ((0, b"abc"),)
 
 
 def test_an_unknown_message_is_its_bytes() -> None:
