@@ -27,8 +27,8 @@ the SPICE definition:
 | `Annotated[T \| None, Negotiated("name")]` | T where both ends agreed on it beforehand, else nothing |
 | `Annotated[A \| B \| None, Choice("type", {1: A, 2: B})]` | what an earlier field chooses, else nothing |
 
-A field set to `derived()` is the length of what names it in `Counted`; it is on the wire and readable, but not
-an argument: nobody has to keep the two in step.
+A field set to `derived()` is the length of what names it in `Counted`: on the wire and readable, but not an
+argument: nobody has to keep the two in step.
 
 A body that breaks its declaration raises nothing. What lies inline cannot be trusted past the fault and costs
 the message; the target of a pointer costs only itself. A caller's mistake in `build` is a `UsageError`.
