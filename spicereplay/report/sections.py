@@ -113,7 +113,7 @@ def gaps(content: ReportContent) -> TableView:
 
 
 def streams(content: ReportContent) -> list[TableView]:
-    """Return the table of streams and that of flap notifications."""
+    """Return the streams, the flap notifications, and the places that were no stream."""
     return [
         view(
             content.tables["streams"],
@@ -150,7 +150,34 @@ def streams(content: ReportContent) -> list[TableView]:
             why_empty="Streams were not destroyed often enough within one window to count as flapping.",
             command=command(content, "table", "flaps"),
         ),
+        _regions(content),
     ]
+
+
+def _regions(content: ReportContent) -> TableView:
+    return view(
+        content.tables["regions"],
+        "regions",
+        (
+            "session",
+            "channel_id",
+            "surface_id",
+            "left",
+            "top",
+            "right",
+            "bottom",
+            "pictures",
+            "bytes",
+            "start_s",
+            "end_s",
+            "longest_run",
+            "reason",
+        ),
+        caption="Places painted again and again, and why the server made no stream of them",
+        why_empty="No place was painted ten times or more with pictures of one box.",
+        command=command(content, "table", "regions"),
+        most=50,
+    )
 
 
 def latency(content: ReportContent) -> Latency:
@@ -245,7 +272,7 @@ def agent(content: ReportContent) -> list[TableView]:
 
 
 def channels(content: ReportContent) -> list[TableView]:
-    """Return channels, message counts, flow-control stalls, TCP and capabilities."""
+    """Return channels, message counts, flow-control stalls, round trips, TCP and capabilities."""
     return [
         view(
             content.tables["channels"],
@@ -288,6 +315,7 @@ def channels(content: ReportContent) -> list[TableView]:
             why_empty="No channel had more than two windows of messages unacknowledged.",
             command=command(content, "table", "ack_stalls"),
         ),
+        _round_trips(content),
         view(
             content.tables["tcp"],
             "tcp",
@@ -354,6 +382,36 @@ def _message_counts(content: ReportContent) -> TableView:
         why_empty="Not one SPICE message could be read.",
         command=command(content, "messages"),
         most=150,
+    )
+
+
+def _round_trips(content: ReportContent) -> TableView:
+    table = content.tables["pings"]
+    rows = []
+    groups = table.groupby(["session", "channel", "channel_id"], observed=True, sort=True)
+    for key, group in groups:
+        rtt = group["rtt_ms"].to_numpy(dtype=np.float64)
+        rtt = rtt[np.isfinite(rtt)]
+        figures = np.percentile(rtt, (50, 95, 100)).tolist() if len(rtt) else [None] * 3
+        session, channel, channel_id = cast("tuple[int, str, int]", key)
+        counts = (number(len(group)), number(len(group) - len(rtt)))
+        rows.append([str(session), str(channel), str(channel_id), *counts, *(number(f, 2) for f in figures)])
+    return rows_view(
+        "round_trips",
+        (
+            number_heading("session", "session"),
+            text_heading("channel", "channel"),
+            number_heading("channel_id", "channel id"),
+            number_heading("pings", "pings"),
+            number_heading("unanswered", "unanswered", meaning="PINGs whose PONG is not in the capture"),
+            number_heading("rtt_median", "median", "ms", "from PING to PONG at the capture point"),
+            number_heading("rtt_p95", "p95", "ms"),
+            number_heading("rtt_max", "max", "ms"),
+        ),
+        rows,
+        caption="Round trips: PING to PONG",
+        why_empty="The server sent no PING.",
+        command=command(content, "table", "pings"),
     )
 
 

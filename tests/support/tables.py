@@ -82,6 +82,25 @@ def session_tables(
         window=[20],
         unacknowledged=[57],
     )
+    tables["regions"] = full(
+        "regions",
+        left=[0, 600],
+        right=[320, 900],
+        bottom=[240, 200],
+        pictures=[211, 14],
+        bytes=[9_120_440, 80_112],
+        start_s=[duration_s * 0.1, duration_s * 0.3],
+        end_s=[duration_s * 0.9, duration_s * 0.4],
+        longest_run=[60, 3],
+        reason=["too_small", "too_slow_or_short"],
+    )
+    tables["pings"] = full(
+        "pings",
+        channel=["main"] * 3 + ["display"] * 2,
+        time_s=[0.1, 0.2, 0.3, 1.0, 2.0],
+        rtt_ms=[1.2, 1.4, 22.0, 3.0, float("nan")],
+        unit=["us"] * 3 + ["ns"] * 2,
+    )
     tables["notifications"] = full(
         "notifications",
         time_s=[duration_s * 0.15, duration_s * 0.5, float("nan")],
