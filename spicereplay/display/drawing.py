@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from spicereplay.display import rop
-from spicereplay.display.brush import Brush, brush_words, same_words
+from spicereplay.display.brush import Brush, brush_words, brush_words_at, same_words
 from spicereplay.display.composite import Operator, combine
 from spicereplay.display.region import Box, Mask, Region
 from spicereplay.display.scaling import (
@@ -25,6 +25,7 @@ from spicereplay.display.scaling import (
     scaled_for_rop3,
     seen_through,
 )
+from spicereplay.display.stroke import Coordinates
 from spicereplay.display.surfaces import ArgbWords, Picture, Surface, WordFormat, Words, from_argb, to_argb
 
 _OPAQUE: Final = np.uint32(0xFF000000)
@@ -306,3 +307,31 @@ def composite(
     else:
         depends = either(unknown, through_unknown, surface.unknown_in(region.box))
     surface.put(region, from_argb(result, surface.format), depends)
+
+
+def draw_pixels(
+    surface: Surface, region: Region, x: Coordinates, y: Coordinates, brush: Brush, table: int
+) -> None:
+    """Write single pixels, given their columns and rows, each at most once, where the region is.
+
+    This is how DRAW_STROKE draws.
+    """
+    box = region.box
+    keep = (x >= box.left) & (x < box.right) & (y >= box.top) & (y < box.bottom)
+    x, y = x[keep], y[keep]
+    if region.mask is not None:
+        keep = region.mask[y - box.top, x - box.left]
+        x, y = x[keep], y[keep]
+    if not len(x):
+        return
+    words, unknown = brush_words_at(brush, x, y, surface.format)
+    depends = None
+    if unknown is not None and rop.reads_source(table):
+        depends = unknown
+    if surface.unknown is not None and rop.reads_destination(table):
+        depends = either(depends, surface.unknown[y, x])
+    surface.words[y, x] = rop.apply2(table, words, surface.words[y, x], surface.format.bits)
+    if surface.unknown is None and depends is not None:
+        surface.unknown = np.zeros(surface.words.shape, np.bool_)
+    if surface.unknown is not None:
+        surface.unknown[y, x] = False if depends is None else depends

@@ -111,3 +111,8 @@ def _normal_form(table: int) -> list[int]:
             if index & step:
                 values[index] ^= values[index ^ step]
     return [index for index in range(8) if values[index]]
+
+
+def inverts_destination(table: int) -> bool:
+    """Whether a two-operand table inverts the destination for some source, so that drawing twice undoes it."""
+    return table & 3 == 1 or table >> 2 == 1
