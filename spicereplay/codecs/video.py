@@ -1,7 +1,7 @@
 """Video streams to pictures: one decoder object for each stream.
 
-MJPEG goes through the JPEG selector; H.264, VP8, VP9 and H.265 through PyAV's FFmpeg, with one thread, because
-with more FFmpeg withholds pictures for as many frames as it has threads.
+MJPEG goes through the JPEG selector; H.264, VP8, VP9 and H.265 through PyAV's FFmpeg, with one thread: with
+more FFmpeg withholds pictures for as many frames as it has threads.
 
 Source: spice-wire.md 10.2.
 """
