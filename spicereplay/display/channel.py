@@ -22,6 +22,7 @@ from spicereplay.display.surfaces import (
     SURFACE_FORMATS,
     Surface,
     WordFormat,
+    extent_of,
     inferred_surface,
     new_surface,
 )
@@ -87,7 +88,10 @@ class DisplayChannel:
         """Take in one message from the server. Raises `NotYetError` as `Draws.perform` does."""
         if isinstance(message, DRAW_MESSAGES):
             base = message.base
-            surface = self._surface(base.surface_id, box_of(base.box), time_ns)
+            box = box_of(base.box)
+            if isinstance(message, messages.CopyBits):
+                box = box.union(box.shift(message.src_pos.x - box.left, message.src_pos.y - box.top))
+            surface = self._surface(base.surface_id, box, time_ns)
             if surface is not None:
                 self.draws.perform(message, surface, time_ns)
             return
@@ -159,13 +163,13 @@ class DisplayChannel:
         surface = self.surfaces.get(surface_id)
         if surface is not None:
             if surface.inferred:
-                self._grow(surface, box)
+                surface.grow(box, self.images.limits)
             return surface
         if surface_id in self._destroyed or len(self.surfaces) >= self.images.limits.surfaces:
             detail = f"surface {surface_id} does not exist any more"
             self.images.defects.add(DefectKind.SURFACE_UNKNOWN, self.where, detail, time_ns=time_ns)
             return None
-        extent = self._extent(box)
+        extent = extent_of(box, self.images.limits)
         if extent.empty:
             return None
         detail = (
@@ -177,18 +181,6 @@ class DisplayChannel:
         if surface.primary:
             self._primary = surface_id
         return surface
-
-    def _extent(self, box: Box) -> Box:
-        """Return from (0, 0) to the end of a box, empty where that is larger than any surface may be."""
-        limits = self.images.limits
-        if max(box.right, box.bottom) > limits.image_side_px or box.right * box.bottom > limits.image_pixels:
-            return Box(0, 0, 0, 0)
-        return Box(0, 0, box.right, box.bottom)
-
-    def _grow(self, surface: Surface, box: Box) -> None:
-        extent = self._extent(surface.box.union(box))
-        if not extent.empty:
-            surface.grow(extent.right, extent.bottom)
 
     def _surface_create(self, message: messages.SurfaceCreate, time_ns: int) -> None:
         format = SURFACE_FORMATS.get(message.format)
@@ -202,7 +194,7 @@ class DisplayChannel:
         self, surface_id: int, width: int, height: int, format: WordFormat, flags: int, time_ns: int
     ) -> None:
         limits = self.images.limits
-        if self._extent(Box(0, 0, width, height)).empty or len(self.surfaces) >= limits.surfaces:
+        if extent_of(Box(0, 0, width, height), limits).empty or len(self.surfaces) >= limits.surfaces:
             detail = f"surface {surface_id} of {width}×{height} px, beside {len(self.surfaces)} others"
             self.images.defects.add(DefectKind.IMAGE_OVER_LIMIT, self.where, detail, time_ns=time_ns)
             return

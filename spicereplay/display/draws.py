@@ -82,13 +82,27 @@ class Draws:
     # --- what is drawn with ---------------------------------------------------------------------------
 
     def _source(
-        self, image: Image | None, surface: Surface, region: Region, place: Place, *, original: bool = False
+        self,
+        image: Image | None,
+        surface: Surface,
+        region: Region,
+        place: Place,
+        area: Box | None = None,
+        *,
+        original: bool = False,
     ) -> Picture | None:
-        """Return an image as the surface's operations take it, or with `original` as it is; None: unknown."""
+        """Return an image as the surface's operations take it, or with `original` as it is; None: unknown.
+
+        `area` is what will be read of it; None: all, wherever it ends.
+        """
         if image is None:
             return None
         if image.descriptor.type == ImageType.SURFACE:
             other = self._surface_of(image, place)
+            if other is not None and other.inferred:
+                if area is None:
+                    return None
+                other.grow(area, self.images.limits)
             return None if other is None else other.picture()
         if region.empty and not matters_unseen(image):
             return None
@@ -153,7 +167,7 @@ class Draws:
         drawing.fill(surface, region, brush, rop.rop2(m.rop_descriptor, _INVERS_BRUSH))
 
     def _opaque(self, m: messages.DrawOpaque, surface: Surface, region: Region, place: Place) -> None:
-        source = self._source(m.src_bitmap, surface, region, place)
+        source = self._source(m.src_bitmap, surface, region, place, box_of(m.src_area))
         known, brush = self._brush(m.brush, surface, region, place)
         region = self._masked(region, m.mask, surface, place)
         if source is None or not known:
@@ -167,7 +181,7 @@ class Draws:
     def _copy(
         self, m: messages.DrawCopy | messages.DrawBlend, surface: Surface, region: Region, place: Place
     ) -> None:
-        source = self._source(m.src_bitmap, surface, region, place)
+        source = self._source(m.src_bitmap, surface, region, place, box_of(m.src_area))
         region = self._masked(region, m.mask, surface, place)
         if source is None:
             _lose(surface, region)
@@ -192,7 +206,7 @@ class Draws:
         drawing.fill(surface, self._masked(region, m.mask, surface, place), _BLACK, rop.INVERT)
 
     def _rop3(self, m: messages.DrawRop3, surface: Surface, region: Region, place: Place) -> None:
-        source = self._source(m.src_bitmap, surface, region, place)
+        source = self._source(m.src_bitmap, surface, region, place, box_of(m.src_area))
         known, brush = self._brush(m.brush, surface, region, place)
         region = self._masked(region, m.mask, surface, place)
         if source is None or not known:
@@ -215,7 +229,7 @@ class Draws:
     def _transparent(
         self, m: messages.DrawTransparent, surface: Surface, region: Region, place: Place
     ) -> None:
-        source = self._source(m.src_bitmap, surface, region, place)
+        source = self._source(m.src_bitmap, surface, region, place, box_of(m.src_area))
         if source is None:
             _lose(surface, region)
             return
@@ -226,7 +240,7 @@ class Draws:
     ) -> None:
         if m.alpha == 0:
             region = region.within(Box(0, 0, 0, 0))
-        source = self._source(m.src_bitmap, surface, region, place, original=True)
+        source = self._source(m.src_bitmap, surface, region, place, box_of(m.src_area), original=True)
         if source is None:
             _lose(surface, region)
             return

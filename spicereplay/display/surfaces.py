@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from spicereplay.display.region import Box, Mask, Region
+from spicereplay.display.region import NOWHERE, Box, Mask, Region
+from spicereplay.limits import Limits
 from spicereplay.protocol.enums import SurfaceFormat
 
 Words = npt.NDArray[Any]
@@ -217,17 +218,28 @@ class Surface:
         if unknown is False and not self.unknown.any():
             self.unknown = None
 
-    def grow(self, width: int, height: int) -> None:
-        """Make an inferred surface at least so large; what is new is unknown."""
+    def grow(self, box: Box, limits: Limits) -> None:
+        """Make an inferred surface large enough for `box`; what is new is unknown.
+
+        A box beyond what a surface may be changes nothing.
+        """
+        extent = extent_of(self.box.union(box), limits)
         rows, columns = self.words.shape
-        if width <= columns and height <= rows:
+        if extent.right <= columns and extent.bottom <= rows:
             return
-        shape = max(rows, height), max(columns, width)
-        words = np.zeros(shape, self.words.dtype)
+        words = np.zeros((extent.bottom, extent.right), self.words.dtype)
         words[:rows, :columns] = self.words
-        unknown = np.ones(shape, np.bool_)
+        unknown = np.ones(words.shape, np.bool_)
         unknown[:rows, :columns] = False if self.unknown is None else self.unknown
         self.words, self.unknown = words, unknown
+
+
+def extent_of(box: Box, limits: Limits) -> Box:
+    """Return from (0, 0) to the end of `box`; empty where that is more than a surface may have."""
+    right, bottom = box.right, box.bottom
+    if max(right, bottom) > limits.image_side_px or right * bottom > limits.image_pixels:
+        return NOWHERE
+    return Box(0, 0, right, bottom)
 
 
 def new_surface(
