@@ -12,6 +12,7 @@ import numpy as np
 
 from spicereplay.analysis.schema import TABLES
 from spicereplay.report.tables import (
+    MOST_ROWS,
     Distribution,
     Heading,
     TableView,
@@ -166,14 +167,14 @@ def _regions(content: ReportContent) -> TableView:
             "top",
             "right",
             "bottom",
+            "reason",
             "pictures",
+            "longest_run",
             "bytes",
             "start_s",
             "end_s",
-            "longest_run",
-            "reason",
         ),
-        caption="Places painted again and again, and why the server made no stream of them",
+        caption="Places painted again and again, and why they became a stream or not",
         why_empty="No place was painted ten times or more with pictures of one box.",
         command=command(content, "table", "regions"),
         most=50,
@@ -372,9 +373,7 @@ def _message_counts(content: ReportContent) -> TableView:
         number_heading("largest", "largest", "bytes"),
         number_heading("partial", "partial", "", "bytes of it are missing from the capture"),
     ]
-    if len({r[0] for r in rows}) <= 1:
-        rows, heads = [r[1:] for r in rows], heads[1:]
-    return rows_view(
+    return _by_session(
         "message_counts",
         heads,
         rows,
@@ -396,7 +395,7 @@ def _round_trips(content: ReportContent) -> TableView:
         session, channel, channel_id = cast("tuple[int, str, int]", key)
         counts = (number(len(group)), number(len(group) - len(rtt)))
         rows.append([str(session), str(channel), str(channel_id), *counts, *(number(f, 2) for f in figures)])
-    return rows_view(
+    return _by_session(
         "round_trips",
         (
             number_heading("session", "session"),
@@ -425,7 +424,7 @@ def _capabilities(sessions: Sequence[Mapping[str, Any]]) -> TableView:
             )
             for side in ("client", "server"):
                 rows.append([*place, side, _listed(channel.get(f"{side}_caps"))])
-    return rows_view(
+    return _by_session(
         "capabilities",
         (
             number_heading("session", "session"),
@@ -437,6 +436,22 @@ def _capabilities(sessions: Sequence[Mapping[str, Any]]) -> TableView:
         caption="Capabilities exchanged when linking",
         why_empty="The link stage of no channel is in the capture, so capabilities are unknown.",
     )
+
+
+def _by_session(
+    name: str,
+    heads: Sequence[Heading],
+    rows: list[list[str]],
+    *,
+    caption: str,
+    why_empty: str,
+    command: str = "",
+    most: int = MOST_ROWS,
+) -> TableView:
+    """Return a table whose first column is the session, without it where there is only one to tell apart."""
+    if len({row[0] for row in rows}) <= 1:
+        heads, rows = heads[1:], [row[1:] for row in rows]
+    return rows_view(name, heads, rows, caption=caption, why_empty=why_empty, command=command, most=most)
 
 
 def _listed(value: object) -> str:
