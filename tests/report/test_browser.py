@@ -208,6 +208,26 @@ def test_wheel_drag_and_buttons_steer_too(opened) -> None:
     assert visible_range(page) == (0, 60)
 
 
+def test_two_fingers_zoom(opened) -> None:
+    page = opened("usual")
+    page.locator("#plots").scroll_into_view_if_needed()
+    box = page.locator("#plots .u-over").first.bounding_box()
+    middle, y = box["x"] + box["width"] / 2, box["y"] + 20
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: float) -> None:
+        points = [{"x": middle + side * a, "y": y, "id": i} for a in apart for i, side in enumerate((-1, 1))]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 60)
+    touch("touchMove", 90)
+    touch("touchMove", 120)
+    touch("touchEnd")
+    page.wait_for_function("Number(document.querySelector('#plots').dataset.xMin) > 14")
+    assert visible_range(page) == pytest.approx((15, 45), abs=0.5)
+    assert page.heard == []
+
+
 def test_a_finding_leads_to_its_moment(opened) -> None:
     page = opened("usual")
     page.locator(".moment").first.click()

@@ -207,6 +207,14 @@ def test_every_empty_section_says_why() -> None:
     assert 'id="timeline-data"' not in html
 
 
+def test_evidence_of_the_verdict_stands_once() -> None:
+    evidence = ["one figure (capture)", "another (capture)"]
+    findings = full("findings", title=["t"], severity=["warn"], evidence=[evidence])
+    html = render(bare(tables=empty_tables() | {"findings": findings}, verdict_evidence=evidence))
+    assert html.count("one figure (capture)") == 1
+    assert "Its evidence is that of the verdict." in html
+
+
 def test_long_tables_are_cut_and_say_how_to_see_the_rest() -> None:
     count = MOST_ROWS + 1234
     streams = full("streams", created_s=range(count), codec=["mjpeg"] * count)
