@@ -184,20 +184,29 @@ class _Decoder:
         if empty.any():
             self.empty.append((batch.time_ns[: len(verdict)][empty], packet[: len(verdict)][empty]))
         malformed = np.flatnonzero(verdict == kernel.Verdict.MALFORMED)
-        kept = self.defects.per_kind
-        for i in malformed[:kept]:
-            cut = batch.captured[i] < batch.wire[i]
+        cut = batch.captured[malformed] < batch.wire[malformed]
+        self._refuse(batch, packet, malformed[cut], DefectKind.PACKET_CUT, "was cut off within its headers")
+        self._refuse(
+            batch,
+            packet,
+            malformed[~cut],
+            DefectKind.PACKET_MALFORMED,
+            "has headers that contradict its size",
+        )
+
+    def _refuse(
+        self, batch: Records, packet: Int64Array, records: Int64Array, kind: DefectKind, why: str
+    ) -> None:
+        """Add a defect for each of `records`; of a flood only as many as are kept anyway are spelt out."""
+        for i in records[: self.defects.per_kind].tolist():
             self.defects.add(
-                DefectKind.PACKET_CUT if cut else DefectKind.PACKET_MALFORMED,
+                kind,
                 "packets",
-                f"record {packet[i] + 1} was captured up to the middle of its headers "
-                f"({batch.captured[i]:,} of {batch.wire[i]:,} bytes)"
-                if cut
-                else f"record {packet[i] + 1} has headers that contradict its {batch.captured[i]:,} bytes",
+                f"record {packet[i] + 1} {why}, {batch.captured[i]:,} of {batch.wire[i]:,} bytes",
                 time_ns=int(batch.time_ns[i]),
                 position=int(batch.offset[i]),
             )
-        self.defects.counts[DefectKind.PACKET_MALFORMED, "packets"] += max(0, len(malformed) - kept)
+        self.defects.counts[kind, "packets"] += max(0, len(records) - self.defects.per_kind)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Join the rows, column by column so that only one of them is there twice at a time."""

@@ -41,6 +41,11 @@ class _Chunks:
     conflicts: int = 0
 
 
+_NO_CHUNKS: Final = _Chunks(_NONE, _NONE, _NONE, _NONE)
+_FactsOfSides = list[list[int]]
+"""By side, then by `Fact`."""
+
+
 def reassemble(
     table: PacketTable, file: MappedFile, *, limits: Limits, defects: DefectLog
 ) -> list[Connection]:
@@ -86,6 +91,8 @@ def reassemble(
             connection_starts[room] = _end_of(connection_starts[room - 1], starts)
             break
         room = min(2 * room, limits.flows, len(order))
+    places = np.flatnonzero(position[: connection_starts[count]] == kernel.WILD)
+    wild = set((np.searchsorted(connection_starts[:count], places, "right") - 1).tolist())
     first_rows = order[connection_starts[:count]]
     return [
         _connection(
@@ -93,8 +100,9 @@ def reassemble(
             file,
             order[connection_starts[c] : connection_starts[c + 1]],
             position[connection_starts[c] : connection_starts[c + 1]],
-            facts[c],
+            facts[c].tolist(),
             int(connection_starts[c]),
+            c in wild,
             limits,
         )
         for c in np.argsort(first_rows, kind="stable").tolist()
@@ -111,42 +119,45 @@ def _connection(
     file: MappedFile,
     rows: Int64Array,
     position: Int64Array,
-    facts: Int64Array,
+    facts: _FactsOfSides,
     base: int,
+    wild: bool,
     limits: Limits,
 ) -> Connection:
-    """Put one connection together from its rows; `base` is the place of the first of them in the order."""
+    """Put one connection together from its rows; `base` is the place of the first of them in the order.
+
+    `wild` says whether one of them has a sequence number that cannot be.
+    """
     sides = table.side[rows]
-    syn = facts[:, Fact.SYN]
-    opener_seen = bool((syn > 0).any())
-    # A SYN (1) or one known from its answer (3) tells the opener, and so does the answer itself (2).
-    opener = int(np.argmax(syn % 2)) if opener_seen and (syn % 2).any() else int(sides[0])
+    syn = (facts[0][Fact.SYN], facts[1][Fact.SYN])
+    # A SYN (1) or one known from its answer (3) tells the opener. An answer (2) makes the other side's a 3.
+    opener = 0 if syn[0] % 2 else 1 if syn[1] % 2 else int(sides[0])
     pair = table.flows[int(table.flow[rows[0]])]
     endpoints = (pair[opener], pair[1 - opener])
     defects = DefectLog(limits.defects_per_kind)
     streams, found = [], []
     for side in (opener, 1 - opener):
-        where = f"{pair[side]} → {pair[1 - side]}"
-        mine = sides == side
-        _note_wild(table, rows[mine & (position == kernel.WILD)], where, defects)
-        has_bytes = mine & (position > kernel.WILD)
-        chunks = _chunks(
-            table, file, rows[has_bytes], position[has_bytes], bool(facts[side, Fact.LATE]), where, defects
-        )
+        chunks = _NO_CHUNKS
+        if facts[side][Fact.SEGMENTS] or wild:
+            mine = sides == side
+            where = f"{pair[side]} → {pair[1 - side]}"
+            _note_wild(table, rows[mine & (position == kernel.WILD)], where, defects)
+            mine &= position > kernel.WILD
+            late = facts[side][Fact.LATE] > 0
+            chunks = _chunks(table, file, rows[mine], position[mine], late, where, defects)
         streams.append(_stream(table, file, chunks, facts[side]))
         found.append(_facts(chunks, facts[side]))
-    closing = facts[:, Fact.CLOSED_AT]
-    closing = closing[closing >= 0]
+    closing = [side[Fact.CLOSED_AT] for side in facts if side[Fact.CLOSED_AT] >= 0]
     times = table.time_ns[rows]
     return Connection(
         endpoints=endpoints,
         streams=(streams[0], streams[1]),
         facts=(found[0], found[1]),
-        opener_seen=opener_seen,
+        opener_seen=any(syn),
         first_time_ns=int(times[0]),
         last_time_ns=int(times.max()),
-        closed=(_CLOSED[facts[opener, Fact.CLOSED]], _CLOSED[facts[1 - opener, Fact.CLOSED]]),
-        closed_time_ns=int(times[closing.min() - base]) if len(closing) else None,
+        closed=(_CLOSED[facts[opener][Fact.CLOSED]], _CLOSED[facts[1 - opener][Fact.CLOSED]]),
+        closed_time_ns=int(times[min(closing) - base]) if closing else None,
         defects=defects,
     )
 
@@ -173,7 +184,7 @@ def _chunks(
 ) -> _Chunks:
     """Return the chunks of one direction, whose segments lie at `position` in order of arrival."""
     if not len(rows):
-        return _Chunks(_NONE, _NONE, _NONE, _NONE)
+        return _NO_CHUNKS
     length = table.length[rows].astype(np.int64)
     if not late:
         return _Chunks(position, length, table.offset[rows], rows)
@@ -244,31 +255,34 @@ def _sorted_chunks(
     )
 
 
-def _stream(table: PacketTable, file: MappedFile, chunks: _Chunks, facts: Int64Array) -> ByteStream:
-    end = int(chunks.position[-1] + chunks.length[-1]) if len(chunks.row) else 0
-    known = _known_end(facts)
+def _stream(table: PacketTable, file: MappedFile, chunks: _Chunks, facts: list[int]) -> ByteStream:
+    end, known = 0, _known_end(facts)
+    time_ns = packet = _NONE
+    if len(chunks.row):
+        end = int(chunks.position[-1] + chunks.length[-1])
+        time_ns, packet = np.maximum.accumulate(table.time_ns[chunks.row]), table.packet[chunks.row]
     return ByteStream(
         file=file.memory,
         spill=table.spill,
         position=chunks.position,
         offset=chunks.offset,
         length=chunks.length,
-        time_ns=np.maximum.accumulate(table.time_ns[chunks.row]),
-        packet=table.packet[chunks.row],
-        first_sequence=int(facts[Fact.FIRST_SEQUENCE]),
+        time_ns=time_ns,
+        packet=packet,
+        first_sequence=facts[Fact.FIRST_SEQUENCE],
         begins_with_syn=bool(facts[Fact.SYN]),
         markers=_markers(table, chunks, max(end, known)),
         end_position=known if len(chunks.row) and known > end else -1,
     )
 
 
-def _known_end(facts: Int64Array) -> int:
+def _known_end(facts: list[int]) -> int:
     """One past the last byte of the direction that is known to have been sent.
 
     An acknowledgement counts the FIN as one byte. Where one goes just one past the last byte and no FIN was
     captured, it is taken to acknowledge the FIN.
     """
-    high, fin, acked = (int(facts[i]) for i in (Fact.HIGH, Fact.FIN, Fact.ACKED))
+    high, fin, acked = facts[Fact.HIGH], facts[Fact.FIN], facts[Fact.ACKED]
     if fin >= 0:
         return max(high, fin)
     return high if acked == high + 1 else max(high, acked)
@@ -297,15 +311,15 @@ def _markers(table: PacketTable, chunks: _Chunks, end: int) -> Int64Array:
     return np.repeat(at, np.maximum(count, 0))
 
 
-def _facts(chunks: _Chunks, facts: Int64Array) -> DirectionFacts:
+def _facts(chunks: _Chunks, facts: list[int]) -> DirectionFacts:
     end = int(chunks.position[-1] + chunks.length[-1]) if len(chunks.row) else 0
     return DirectionFacts(
-        segments=int(facts[Fact.SEGMENTS]),
-        payload_bytes=int(facts[Fact.PAYLOAD_BYTES]),
+        segments=facts[Fact.SEGMENTS],
+        payload_bytes=facts[Fact.PAYLOAD_BYTES],
         retransmitted_bytes=chunks.retransmitted_bytes,
         out_of_order=chunks.out_of_order,
         conflicts=chunks.conflicts,
-        keep_alives=int(facts[Fact.KEEP_ALIVES]),
-        zero_windows=int(facts[Fact.ZERO_WINDOWS]),
-        sequence_wraps=(int(facts[Fact.FIRST_SEQUENCE]) + max(end - 1, 0)) >> 32,
+        keep_alives=facts[Fact.KEEP_ALIVES],
+        zero_windows=facts[Fact.ZERO_WINDOWS],
+        sequence_wraps=(facts[Fact.FIRST_SEQUENCE] + max(end - 1, 0)) >> 32,
     )
