@@ -8,10 +8,10 @@ from support.codec_vectors import vectors_in
 
 from spicereplay.codecs.window import GlzWindow
 
-# These three streams copy from an earlier image that does not hold the expected pixels: glz_rgb32_10 copies image 5
-# and is expected to equal image 4. Most likely "expected" is what went into the encoder, and a source buffer had been
-# reused while the encoder still compared with it (not confirmed with the reference decoder). The numbers are the
-# pixels in which stream and expectation differ.
+# These three streams copy from an earlier image that does not hold the expected pixels: glz_rgb32_10 copies
+# image 5 and is expected to equal image 4. Most likely "expected" is what went into the encoder, and a source
+# buffer had been reused while the encoder still compared with it (not confirmed with the reference decoder).
+# The numbers are the pixels in which stream and expectation differ.
 UNLIKE_THEIR_SOURCE = {"glz_rgb32_10": 128, "glz_rgb32_11": 112, "glz_mixed_12": 2431}
 
 
