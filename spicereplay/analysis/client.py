@@ -124,9 +124,7 @@ def _message_counts(
                     yield Disagreement(what, str(told), str(seen), reason.get(name, _LATER))
 
 
-def _streams(
-    said: StreamTotals, tables: Mapping[str, pd.DataFrame], reason: str
-) -> Iterator[Disagreement]:
+def _streams(said: StreamTotals, tables: Mapping[str, pd.DataFrame], reason: str) -> Iterator[Disagreement]:
     streams = tables["streams"]
     strange = streams[~streams["codec"].isin(KNOWN_CODECS)]
     codec_reason = _CODEC if len(strange) else ""
@@ -146,7 +144,8 @@ def _orphan_reason(strange: pd.DataFrame) -> str:
     if not len(strange):
         return ""
     codecs = ", ".join(sorted({str(c) for c in strange["codec"].unique()}))
-    return f"the client has no decoder for {codecs}: {int(strange['frames'].sum())} frames of these streams are in the capture"
+    frames = int(strange["frames"].sum())
+    return f"the client has no decoder for {codecs}: {frames} frames of these streams are in the capture"
 
 
 def _life(life: StreamLife, streams: pd.DataFrame, reason: str) -> Iterator[Disagreement]:

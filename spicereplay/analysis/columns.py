@@ -49,7 +49,7 @@ def category(codes: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> pd.Ca
     if len(unique) != len(names):
         place = {text: i for i, text in enumerate(unique)}
         codes = np.array([place[text] for text in names], np.int32)[codes]
-    return pd.Categorical.from_codes(codes, categories=pd.Index(unique, dtype=object))  # type: ignore[arg-type]
+    return pd.Categorical.from_codes(codes, categories=pd.Index(unique, dtype=object))
 
 
 def constant(value: str, count: int) -> pd.Categorical:

@@ -56,8 +56,6 @@ class Facts:
     """What the client announced on a display channel, by session and channel id, where that was captured."""
     assumptions: tuple[tuple[str, str], ...] = ()
     """Channel and what was assumed about it, in words."""
-    channels_expected: bool = True
-    """Whether all channels of a session should be there; a bug report may hold one channel's ring only."""
 
     @property
     def client(self) -> ClientSummary | None:
@@ -76,7 +74,9 @@ class Facts:
             gap_key=None if newest is None else newest.type.gap_key,
             missing_members=() if newest is None else newest.missing,
             refused=tuple(
-                Refusal(number, log.name, log.link.detail, (log.start_time_ns - replay.start_time_ns) / NS_PER_S)
+                Refusal(
+                    number, log.name, log.link.detail, (log.start_time_ns - replay.start_time_ns) / NS_PER_S
+                )
                 for number, log in logs
                 if log.link is not None and log.link.status is LinkStatus.REFUSED
             ),
@@ -89,8 +89,9 @@ class Facts:
                 for number, log in logs
                 if log.channel is ChannelType.DISPLAY and (caps := _client_caps(log)) is not None
             },
-            assumptions=tuple((f"session {number} {log.name}", text) for number, log in logs for text in log.assumptions),
-            channels_expected=newest is None or len(newest.channels) > 1,
+            assumptions=tuple(
+                (f"session {number} {log.name}", text) for number, log in logs for text in log.assumptions
+            ),
         )
 
 

@@ -43,9 +43,7 @@ def fields(
     return rows, index.prefixes(rows, _dtype(index.channel, index.side, message_type))
 
 
-def fields_at(
-    index: MessageIndex, rows: IndexArray, offset: Int64Array, dtype: np.dtype[np.void]
-) -> Fields:
+def fields_at(index: MessageIndex, rows: IndexArray, offset: Int64Array, dtype: np.dtype[np.void]) -> Fields:
     """Return what lies `offset` bytes into the body of each of `rows`, read as `dtype`.
 
     Bytes past the end of a body read as 0, and so does everything at an offset that is not inside it.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import Finding, at, cite, examples, plural
+from spicereplay.analysis.finding import Finding, at, cite, examples, plural, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,26 +22,28 @@ _MONITORS_HEAD, _MONITOR = 8, 20
 
 
 def agent_slow(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Requests whose answer took long; pairs that are only likely do not count."""
+    """Find requests whose answer took long; pairs that are only likely do not count."""
     agent = tables["agent"]
     answered = agent[agent["outcome"].isin(["answered", "error"])]
     slow = answered[answered["lag_ms"] >= SLOW_MS]
     if not len(slow):
         yield from _reported_slow(tables, facts)
         return
-    worst = slow.loc[slow["lag_ms"].idxmax()]
+    worst = float(slow["lag_ms"].max())
     yield Finding(
         "agent_slow",
         "warn",
-        f"The guest agent took up to {worst['lag_ms'] / 1e3:.2f} s to answer",
+        f"The guest agent took up to {worst / 1e3:.2f} s to answer",
         (
-            cite(f"{len(slow)} of {plural(len(answered), 'answered request')} took a second or more", "capture"),
+            cite(
+                f"{len(slow)} of {plural(len(answered), 'answered request')} took a second or more", "capture"
+            ),
             *(
                 cite(sentence, "capture")
                 for sentence in examples(
                     [
                         f"{row.type} at {row.time_s:.2f} s was answered after {row.lag_ms / 1e3:.2f} s"
-                        for row in slow.sort_values("lag_ms", ascending=False).itertuples()
+                        for row in rows_of(slow.sort_values("lag_ms", ascending=False))
                     ]
                 )
             ),
@@ -52,7 +54,7 @@ def agent_slow(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def _reported_slow(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """What the client measured itself, where the main channel was not recorded."""
+    """Take what the client measured itself, where the main channel was not recorded."""
     said = facts.client.agent if facts.client is not None else None
     if said is None or not said.recent_lags_us or (tables["channels"]["channel"] == "main").any():
         return
@@ -62,13 +64,18 @@ def _reported_slow(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "agent_slow",
             "warn",
             f"The guest agent took up to {worst / 1e3:.2f} s to answer",
-            (cite(f"longest of the last {len(said.recent_lags_us)} answers: {worst / 1e3:.2f} s", "client_reported"),),
+            (
+                cite(
+                    f"longest of the last {len(said.recent_lags_us)} answers: {worst / 1e3:.2f} s",
+                    "client_reported",
+                ),
+            ),
             who="guest agent",
         )
 
 
 def agent_unanswered(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Requests without an answer, and the harmless reasons there are for that (spice-wire.md 6.3)."""
+    """Find requests without an answer, and the harmless reasons there are for that (spice-wire.md 6.3)."""
     agent = tables["agent"]
     for kind, group in agent.groupby("type", observed=True, sort=True):
         silent = group[group["outcome"] == "unanswered"]
@@ -107,19 +114,20 @@ def _harmless(kind: str, never: bool, alive: int, odd_sizes: int) -> Iterator[st
         yield cite(f"the agent is alive: it answered {plural(alive, 'other request')} afterwards", "capture")
     if kind == "MONITORS_CONFIG" and never:
         yield cite(
-            "where the display device handles monitor configurations (QXL) the agent never sees them, and nobody answers",
+            "where the display device handles monitor configurations (QXL) the agent never sees them: nobody answers",
             "inferred",
         )
         if odd_sizes:
             yield cite(
-                f"{plural(odd_sizes, 'record')} with physical sizes: agents of spice-vdagent 0.22 and before reject these "
+                f"{plural(odd_sizes, 'record')} with physical sizes: agents of spice-vdagent 0.22 and before reject "
+                "these "
                 "without a word",
                 "inferred",
             )
 
 
 def agent_errors(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Answers that report a failure; success of a REPLY is 1."""
+    """Find answers that report a failure; success of a REPLY is 1."""
     agent = tables["agent"]
     failed = agent[agent["outcome"] == "error"]
     if len(failed):
@@ -130,7 +138,7 @@ def agent_errors(tables: Tables, facts: Facts) -> Iterator[Finding]:
             tuple(
                 cite(s, "capture")
                 for s in examples(
-                    [f"{row.type} at {row.time_s:.2f} s: result {row.result}" for row in failed.itertuples()]
+                    [f"{row.type} at {row.time_s:.2f} s: result {row.result}" for row in rows_of(failed)]
                 )
             ),
             at(float(failed["time_s"].min())),
@@ -139,16 +147,20 @@ def agent_errors(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def agent_starved(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """A side that could not send to the other for want of tokens."""
+    """Find a side that could not send to the other for want of tokens."""
     starved = tables["agent_starvation"]
     starved = starved[starved["duration_s"] >= STARVED_S]
     said = facts.client.agent if facts.client is not None else None
     evidence = [
         cite(f"the {sender} had no token for {duration:.1f} s from {start:.2f} s on", "capture")
-        for sender, start, duration in zip(starved["from"], starved["start_s"], starved["duration_s"], strict=True)
+        for sender, start, duration in zip(
+            starved["from"], starved["start_s"], starved["duration_s"], strict=True
+        )
     ]
     if said is not None and (said.stalls or said.starved_since_s is not None):
-        since = "" if said.starved_since_s is None else f", the present one since {said.starved_since_s:.1f} s"
+        since = (
+            "" if said.starved_since_s is None else f", the present one since {said.starved_since_s:.1f} s"
+        )
         evidence.append(cite(f"{plural(said.stalls or 1, 'stall')} of the agent{since}", "client_reported"))
     if evidence:
         yield Finding(

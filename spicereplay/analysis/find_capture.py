@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import Finding, at, cite, examples, plural
+from spicereplay.analysis.finding import Finding, at, cite, examples, plural, rows_of
 from spicereplay.defects import DefectKind
 
 if TYPE_CHECKING:
@@ -36,18 +36,31 @@ _REPORTED_ELSEWHERE: Final = frozenset(
 
 
 def link_refused(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The server turned a channel away (spice-wire.md 2.5)."""
+    """Find channels that the server turned away (spice-wire.md 2.5)."""
     if facts.refused:
         password = any("PERMISSION_DENIED" in refusal.detail for refusal in facts.refused)
+        main = max((r.time_s for r in facts.refused if r.channel.startswith("main")), default=None)
+        played = tables["channels"]
+        later = main is not None and bool(
+            (
+                (played["channel"] == "main")
+                & (played["start_s"] > main)
+                & (played["messages_from_server"] > 0)
+            ).any()
+        )
         yield Finding(
             "link_refused",
-            "critical" if any(refusal.channel.startswith("main") for refusal in facts.refused) else "warn",
+            "critical" if main is not None and not later else "warn",
             "The server refused the connection"
-            + (": permission denied, which is a wrong, missing or expired password" if password else ""),
+            + (": permission denied, which is a wrong, missing or expired password" if password else "")
+            + ("; a later attempt was accepted" if later else ""),
             tuple(
                 cite(s, "capture")
                 for s in examples(
-                    [f"session {r.session} {r.channel} at {r.time_s:.2f} s: {r.detail}" for r in facts.refused]
+                    [
+                        f"session {r.session} {r.channel} at {r.time_s:.2f} s: {r.detail}"
+                        for r in facts.refused
+                    ]
                 )
             ),
             min(refusal.time_s for refusal in facts.refused),
@@ -56,31 +69,33 @@ def link_refused(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def tls_unreadable(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Connections under TLS without keys: sizes and times only."""
+    """Find connections under TLS without keys: sizes and times only."""
     sealed = [unread for unread in facts.unread if unread.what == "tls"]
     if sealed:
         yield Finding(
             "tls_unreadable",
             "warn",
             f"{plural(len(sealed), 'connection')} could not be read: TLS, and no keys were given",
-            tuple(
-                cite(s, "capture")
-                for s in examples([f"{o.client} → {o.server}: {o.bytes:,} bytes" for o in sealed])
-            )
-            + (cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),),
+            (
+                *(
+                    cite(s, "capture")
+                    for s in examples([f"{o.client} → {o.server}: {o.bytes:,} bytes" for o in sealed])
+                ),
+                cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),
+            ),
             who="capture",
         )
 
 
 def several_displays_merged(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Several display channels recorded as one (ryll-formats.md 10.4)."""
+    """Find several display channels recorded as one (ryll-formats.md 10.4)."""
     merged = _of_kind(tables, DefectKind.CHANNELS_MERGED)
     if len(merged):
         yield Finding(
             "several_displays_merged",
             "warn",
             "Several display channels were recorded as one: which message belongs to which cannot be told",
-            tuple(cite(f"{row.where}: {row.detail}", "inferred") for row in merged.head(5).itertuples()),
+            tuple(cite(f"{row.where}: {row.detail}", "inferred") for row in rows_of(merged.head(5))),
             at(float(merged["time_s"].min())),
             "capture",
         )
@@ -92,14 +107,15 @@ def _of_kind(tables: Tables, *kinds: DefectKind) -> pd.DataFrame:
 
 
 def large_messages_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """ryll's recorder leaves out the heads of large messages (ryll-formats.md 9.4, 10.5)."""
+    """Find large messages whose heads ryll's recorder left out (ryll-formats.md 9.4, 10.5)."""
     gaps = tables["gaps"]
     lost = gaps[gaps["cause"].isin(_LARGE)]
     if len(lost):
         yield Finding(
             "large_messages_lost",
             "warn",
-            f"The client's recorder lost {plural(int(lost['messages'].fillna(1).sum()), 'large message')}: pictures made "
+            f"The client's recorder lost {plural(int(lost['messages'].fillna(1).sum()), 'large message')}: pictures "
+            "made "
             "from them are unknown",
             (
                 cite(
@@ -114,7 +130,7 @@ def large_messages_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def capture_incomplete(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Bytes that were sent and are not there, for another reason than the recorder's own."""
+    """Find bytes that were sent and are not there, for another reason than the recorder's own."""
     gaps = tables["gaps"]
     evicted = gaps[gaps["cause"] == "evicted"]
     if len(evicted):
@@ -145,14 +161,18 @@ def _holes(gaps: pd.DataFrame) -> list[str]:
     columns = (gaps[c] for c in ("session", "channel", "channel_id", "from", "time_s", "bytes", "cause"))
     return [
         f"session {session} {channel}/{number} from {sender} at {time_s:.2f} s: "
-        + ("an unknown number of" if size is None or size != size or str(size) == "<NA>" else f"{int(size):,}")
+        + (
+            "an unknown number of"
+            if size is None or size != size or str(size) == "<NA>"
+            else f"{int(size):,}"
+        )
         + f" bytes ({cause})"
         for session, channel, number, sender, time_s, size, cause in zip(*columns, strict=True)
     ]
 
 
 def framing_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The sequence of messages broke off and was found again further on."""
+    """Find where the sequence of messages broke off and was found again further on."""
     lost = _of_kind(tables, DefectKind.FRAMING_LOST)
     unparsed = tables["channels"]
     unparsed = unparsed[unparsed["unparsed_bytes"] > 0]
@@ -162,10 +182,13 @@ def framing_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "info",
             f"Message boundaries were lost {plural(len(lost), 'time')} and had to be searched for",
             (
-                *(cite(f"{row.where}: {row.detail}", "capture") for row in lost.head(3).itertuples()),
+                *(cite(f"{row.where}: {row.detail}", "capture") for row in rows_of(lost.head(3))),
                 *(
-                    cite(f"{row.channel}/{row.channel_id}: {row.unparsed_bytes:,} bytes belong to no message", "capture")
-                    for row in unparsed.head(3).itertuples()
+                    cite(
+                        f"{row.channel}/{row.channel_id}: {row.unparsed_bytes:,} bytes belong to no message",
+                        "capture",
+                    )
+                    for row in rows_of(unparsed.head(3))
                 ),
             ),
             at(float(lost["time_s"].min())),
@@ -174,7 +197,7 @@ def framing_lost(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def handshake_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The capture began after the connection."""
+    """Find channels that the capture begins in the middle of."""
     channels = tables["channels"]
     late = channels[~channels["handshake"]]
     if len(late) and facts.kind in ("pcap", "pcapng"):
@@ -190,7 +213,7 @@ def handshake_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def members_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Files that a bug report should have."""
+    """Find files that a bug report should have."""
     if facts.missing_members:
         no_traffic = "traffic.pcap" in facts.missing_members
         yield Finding(
@@ -205,7 +228,7 @@ def members_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def malformed_input(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Everything else that broke a rule."""
+    """Find everything else that broke a rule."""
     defects = tables["defects"]
     rest = defects[~defects["kind"].isin(_REPORTED_ELSEWHERE)]
     if len(rest):
@@ -216,7 +239,7 @@ def malformed_input(tables: Tables, facts: Facts) -> Iterator[Finding]:
             f"The input breaks {plural(len(counts), 'rule')}: {', '.join(counts.index[:4])}",
             tuple(
                 cite(s, "capture")
-                for s in examples([f"{row.kind} at {row.where}: {row.detail}" for row in rest.itertuples()])
+                for s in examples([f"{row.kind} at {row.where}: {row.detail}" for row in rows_of(rest)])
             ),
             at(float(rest["time_s"].min())),
             "capture",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from spicereplay.analysis.columns import Float64Array
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, plural
+from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, plural, rows_of
 from spicereplay.analysis.pings import LOW_BANDWIDTH_BITS, net_test_rate
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _INPUTS: Final = frozenset({"KEY_DOWN", "KEY_SCANCODE", "MOUSE_PRESS"})
 
 
 def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The server had to wait for the client's acknowledgements (spice-wire.md 4.3)."""
+    """Find when the server had to wait for the client's acknowledgements (spice-wire.md 4.3)."""
     stalls = tables["ack_stalls"]
     stalls = stalls[stalls["duration_s"] >= STALL_S]
     if not len(stalls):
@@ -57,7 +58,7 @@ def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
                 [
                     f"{row.channel}/{row.channel_id}: {row.duration_s:.2f} s from {row.start_s:.2f} s on, "
                     f"{row.unacknowledged} messages open, the server stops at {2 * row.window}"
-                    for row in stalls.sort_values("duration_s", ascending=False).itertuples()
+                    for row in rows_of(stalls.sort_values("duration_s", ascending=False))
                 ]
             )
         ),
@@ -67,7 +68,7 @@ def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def ping_unanswered(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """PINGs without PONGs: on main alone that is a client whose main channel hangs (ryll-behaviour.md 9)."""
+    """Find PINGs without PONGs: on main alone that is a client whose main channel hangs (ryll-behaviour.md 9)."""
     pings, messages = tables["pings"], tables["messages"]
     for (session, channel, channel_id), group in pings.groupby(
         ["session", "channel", "channel_id"], observed=True, sort=True
@@ -79,14 +80,19 @@ def ping_unanswered(tables: Tables, facts: Facts) -> Iterator[Finding]:
         end = _end_of(tables, session, channel, channel_id, facts)
         open_ones = group[group["pong_s"].isna() & (group["time_s"] < end - 2.0)]
         holes = tables["gaps"]
-        lost = holes[(holes["session"] == session) & (holes["channel"] == channel) & (holes["from"] == "client")]
+        lost = holes[
+            (holes["session"] == session) & (holes["channel"] == channel) & (holes["from"] == "client")
+        ]
         if not len(open_ones) or len(lost):
             continue
         first = float(open_ones["time_s"].min())
         others = messages[here & (messages["channel"] != channel) & (messages["time_s"] > first)]
         hung = channel == "main" and end - first >= DEAD_PEER_S
         evidence = [
-            cite(f"{len(open_ones)} of {plural(len(group), 'PING')} on {channel}/{channel_id} got no PONG", "capture"),
+            cite(
+                f"{len(open_ones)} of {plural(len(group), 'PING')} on {channel}/{channel_id} got no PONG",
+                "capture",
+            ),
             cite(f"the first at {first:.2f} s; the channel was recorded until {end:.2f} s", "capture"),
         ]
         if len(others):
@@ -105,12 +111,14 @@ def ping_unanswered(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 def _end_of(tables: Tables, session: object, channel: object, channel_id: object, facts: Facts) -> float:
     rows = tables["channels"]
-    mine = rows[(rows["session"] == session) & (rows["channel"] == channel) & (rows["channel_id"] == channel_id)]
+    mine = rows[
+        (rows["session"] == session) & (rows["channel"] == channel) & (rows["channel_id"] == channel_id)
+    ]
     return float(mine["end_s"].max()) if len(mine) else facts.duration_s
 
 
 def server_silent(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """No word from the server on any channel for longer than its own PINGs allow."""
+    """Find no word from the server on any channel for longer than its own PINGs allow."""
     for session, group in tables["messages"].groupby("session", observed=True):
         if not group["channel"].isin(["main", "display"]).any():
             continue
@@ -125,7 +133,9 @@ def server_silent(tables: Tables, facts: Facts) -> Iterator[Finding]:
                 "critical",
                 f"The server said nothing for {length:.0f} s",
                 (
-                    cite(f"no message on any channel from {first:.2f} s to {first + length:.2f} s", "capture"),
+                    cite(
+                        f"no message on any channel from {first:.2f} s to {first + length:.2f} s", "capture"
+                    ),
                     cite(f"the client sent {plural(len(asked), 'message')} in that time", "capture"),
                 ),
                 first,
@@ -144,10 +154,12 @@ def longest_pause(time_s: Float64Array, end_s: float) -> tuple[float, float]:
 
 
 def screen_frozen(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Keys and buttons were pressed and nothing was drawn for a while, though the connection lived."""
+    """Find keys and buttons pressed and nothing drawn for a while, though the connection lived."""
     messages = tables["messages"]
     for session, group in messages.groupby("session", observed=True):
-        inputs = group[(group["channel"] == "inputs") & (group["from"] == "client") & group["name"].isin(_INPUTS)]
+        inputs = group[
+            (group["channel"] == "inputs") & (group["from"] == "client") & group["name"].isin(_INPUTS)
+        ]
         display = group[(group["channel"] == "display") & (group["from"] == "server")]
         if len(inputs) < FROZEN_INPUTS or not len(display):
             continue
@@ -175,7 +187,9 @@ def screen_frozen(tables: Tables, facts: Facts) -> Iterator[Finding]:
             f"The screen stood still for {stop - start:.1f} s while keys or buttons were pressed",
             (
                 cite(f"nothing was drawn from {start:.2f} s to {stop:.2f} s", "capture"),
-                cite(f"{plural(count, 'key or button press', 'key or button presses')} in that time", "capture"),
+                cite(
+                    f"{plural(count, 'key or button press', 'key or button presses')} in that time", "capture"
+                ),
                 cite(
                     f"the server sent {plural(len(alive), 'other message')} meanwhile"
                     + ("; it waited for acknowledgements" if len(stalled) else ""),
@@ -191,7 +205,7 @@ def _frozen(drawn: Float64Array, inputs: Float64Array, end_s: float) -> tuple[fl
     """Return `(first press, end, presses)` of the longest time without drawing after a press."""
     best: tuple[float, float, int] | None = None
     edges = np.concatenate(([-np.inf], drawn, [end_s]))
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges.tolist()):
         if high - max(low, 0.0) < FROZEN_S:
             continue
         first, last = np.searchsorted(inputs, (low, high))
@@ -204,7 +218,7 @@ def _frozen(drawn: Float64Array, inputs: Float64Array, end_s: float) -> tuple[fl
 
 
 def rtt_high(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The way to the client and back takes long."""
+    """Find that the way to the client and back takes long."""
     pings = tables["pings"]
     for session, group in pings[pings["padding"] == 0].groupby("session", observed=True):
         rtt = group["rtt_ms"].dropna()
@@ -226,7 +240,7 @@ def rtt_high(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def bandwidth_low(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The server took the client for badly connected (server-heuristics.md A1, B1, B3)."""
+    """Find that the server took the client for badly connected (server-heuristics.md A1, B1, B3)."""
     slow = [(s, t, rate) for s, t, rate in net_test_rate(tables["pings"]) if rate < LOW_BANDWIDTH_BITS]
     wide = tables["ack_stalls"]
     wide = wide[wide["window"] == WIDE_WINDOW]
@@ -239,7 +253,9 @@ def bandwidth_low(tables: Tables, facts: Facts) -> Iterator[Finding]:
         for session, _, rate in slow
     ]
     if len(wide):
-        evidence.append(cite(f"the acknowledgement window is {WIDE_WINDOW}, the one for low bandwidth", "capture"))
+        evidence.append(
+            cite(f"the acknowledgement window is {WIDE_WINDOW}, the one for low bandwidth", "capture")
+        )
     if evidence:
         yield Finding(
             "bandwidth_low",
@@ -253,7 +269,7 @@ def bandwidth_low(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def retransmissions(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """TCP had to send a share of the bytes again."""
+    """Find that TCP had to send a share of the bytes again."""
     tcp = tables["tcp"]
     lossy = tcp[tcp["retransmitted_bytes"] > RETRANSMITTED_SHARE * np.maximum(tcp["bytes"], 100_000)]
     if len(lossy):
@@ -282,7 +298,7 @@ def retransmissions(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def disconnected(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The client lost its connection, or the server closed main first."""
+    """Find that the client lost its connection, or that the server closed main first."""
     lost = facts.client.disconnect if facts.client is not None else None
     if lost is not None:
         kind = f" ({lost.kind})" if lost.kind else ""
@@ -293,7 +309,11 @@ def disconnected(tables: Tables, facts: Facts) -> Iterator[Finding]:
             f"The connection was lost; the {lost.channel or 'unnamed'} channel noticed first",
             (
                 cite(f"{lost.message or 'no message'}{kind}", "client_reported"),
-                *((cite("the client gave up after 90 s without data on main", "client_reported"),) if gave_up else ()),
+                *(
+                    (cite("the client gave up after 90 s without data on main", "client_reported"),)
+                    if gave_up
+                    else ()
+                ),
                 cite("the channel that noticed first need not be the one that failed first", "inferred"),
             ),
             facts.client.uptime_s if facts.client is not None else None,
@@ -309,7 +329,7 @@ def disconnected(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "The server closed the session",
             tuple(
                 cite(f"session {row.session}: the server closed main at {row.end_s:.2f} s", "capture")
-                for row in ended.itertuples()
+                for row in rows_of(ended)
             ),
             at(float(ended["end_s"].min())),
             "server",
@@ -317,7 +337,7 @@ def disconnected(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def audio_gaps(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Sound that stopped between START and STOP (spice-wire.md 14)."""
+    """Find sound that stopped between START and STOP (spice-wire.md 14)."""
     messages = tables["messages"]
     sound = messages[(messages["channel"] == "playback") & (messages["from"] == "server")]
     for session, group in sound.groupby("session", observed=True):
@@ -336,7 +356,9 @@ def audio_gaps(tables: Tables, facts: Facts) -> Iterator[Finding]:
                 f"Sound broke off {plural(len(gaps), 'time')}, for up to {pause.max():.2f} s",
                 tuple(
                     cite(s, "capture")
-                    for s in examples([f"no audio packet for {pause[g]:.2f} s from {time_s[g]:.2f} s on" for g in gaps])
+                    for s in examples(
+                        [f"no audio packet for {pause[g]:.2f} s from {time_s[g]:.2f} s on" for g in gaps]
+                    )
                 ),
                 float(time_s[gaps[0]]),
                 "network",

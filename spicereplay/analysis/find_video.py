@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from spicereplay.analysis import schema
+from spicereplay.analysis.columns import Record, records
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, plural
+from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, plural, rows_of
+from spicereplay.analysis.flaps import flaps
+from spicereplay.analysis.lives import codec_name
 from spicereplay.analysis.regions import MIN_PIXELS, START_SUCCESSORS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from spicereplay.bugreport.client_reported import StreamLife
 
 Tables = Mapping[str, "pd.DataFrame"]
 
@@ -20,6 +26,12 @@ LATE_SHARE: Final = 0.1
 """Share of late frames that is worth a word; below it a viewer sees single hitches."""
 LATE_FRAMES: Final = 5
 """As many late frames in a row make spice-gtk raise its latency (spice-wire.md 10.3)."""
+SLOW_DECODER_FACTOR: Final = 8.0
+"""Machines differ by two or three, a pure decoder from libjpeg-turbo by three or four (ryll-behaviour.md 13.1)."""
+CLIENT_WINDOW: Final = 20
+"""Frames that the client's mean is over (ryll-formats.md 5.3)."""
+SLOW_DECODE_MS: Final = 1.0
+"""Below that the time is not in the decoder."""
 DETACHES: Final = 3
 """Interruptions of one stream; each costs a lossless picture (server-heuristics.md B6)."""
 LONG_FREEZE_S: Final = 0.9
@@ -43,9 +55,9 @@ _REASONS: Final = {
 
 
 def stream_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The flap rule's notifications (ryll-behaviour.md 5), split by whether the streams ended one by one."""
+    """Find the flap rule's notifications (ryll-behaviour.md 5), split by whether the streams ended one by one."""
     streams = tables["streams"]
-    for row in tables["flaps"].itertuples():
+    for row in rows_of(tables["flaps"]):
         ended = streams[
             (streams["session"] == row.session)
             & (streams["channel_id"] == row.channel_id)
@@ -61,7 +73,7 @@ def stream_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
             [
                 f"stream {s.stream_id} ({s.codec}, {s.width}×{s.height}) lived {s.created_s:.2f} s to "
                 f"{s.destroyed_s:.2f} s with {plural(s.frames, 'frame')}, ended by {s.end_cause}"
-                for s in ended.itertuples()
+                for s in rows_of(ended)
             ]
         )
         if row.kind == "torn_down_together":
@@ -79,7 +91,11 @@ def stream_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "stream_flapping",
             "critical",
             "The video stream flaps: the server starts it and stops it again within seconds" + why,
-            (cite(figure, "capture"), *(cite(life, "capture") for life in lives), *_flap_evidence(tables, ended)),
+            (
+                cite(figure, "capture"),
+                *(cite(life, "capture") for life in lives),
+                *_flap_evidence(tables, ended),
+            ),
             at(row.time_s),
             who,
         )
@@ -106,7 +122,7 @@ def _stalls_during(tables: Tables, ended: pd.DataFrame) -> pd.DataFrame:
     stalls = stalls[(stalls["channel"] == "display") & (stalls["duration_s"] >= STALL_S)]
     ends = ended["destroyed_s"].to_numpy(np.float64)
     near = [
-        bool(((ends >= s.start_s) & (ends - 1.5 <= s.start_s + s.duration_s)).any()) for s in stalls.itertuples()
+        bool(((ends >= s.start_s) & (ends - 1.5 <= s.start_s + s.duration_s)).any()) for s in rows_of(stalls)
     ]
     return stalls[np.array(near, bool)]
 
@@ -115,7 +131,8 @@ def _flap_evidence(tables: Tables, ended: pd.DataFrame) -> Iterator[str]:
     stalls = _stalls_during(tables, ended)
     if len(stalls):
         yield cite(
-            f"before these ends the server waited {stalls['duration_s'].sum():.2f} s for acknowledgements", "capture"
+            f"before these ends the server waited {stalls['duration_s'].sum():.2f} s for acknowledgements",
+            "capture",
         )
     timeouts = ended[ended["end_cause"] == "timeout"]
     silence = (timeouts["destroyed_s"] - timeouts["last_frame_s"]).dropna()
@@ -127,23 +144,84 @@ def _flap_evidence(tables: Tables, ended: pd.DataFrame) -> Iterator[str]:
         )
 
 
+def reported_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find flapping that the client noticed and the recording does not reach back to."""
+    if len(tables["flaps"]):
+        return
+    said = facts.client.streams if facts.client is not None else None
+    ended = records("streams", [_reported_stream(life) for life in (said.ended if said is not None else ())])
+    for row in rows_of(flaps(ended)):
+        flapping = row.kind == "flapping"
+        yield Finding(
+            "stream_flapping" if flapping else "streams_torn_down_together",
+            "critical" if flapping else "info",
+            "The video stream flaps: the server starts it and stops it again within seconds, says the client"
+            if flapping
+            else f"{row.count} short video streams ended at the same moment: parts of one picture, no flapping",
+            (
+                cite(
+                    f"{row.count} streams were destroyed within {row.window_s:g} s, mean lifetime "
+                    f"{row.mean_lifetime_s:.2f} s",
+                    "client_reported",
+                ),
+                cite("the recording does not reach back that far", "capture"),
+            ),
+            at(row.time_s),
+            "server",
+        )
+        return
+    notices = tables["notifications"]
+    notices = notices[
+        (notices["origin"] == "client_reported")
+        & notices["message"].str.lower().str.contains("stream flapping")
+    ]
+    if len(notices):
+        yield Finding(
+            "stream_flapping",
+            "critical",
+            "The client noticed that the video stream flaps; the streams themselves are not in this recording",
+            tuple(cite(s, "client_reported") for s in examples([str(m) for m in notices["message"]])),
+            at(float(notices["time_s"].min())),
+            "server",
+        )
+
+
+def _reported_stream(life: StreamLife) -> Record:
+    """Return a row of the table `streams` with the times the client gives and nothing else."""
+    nan = float("nan")
+    known = {
+        "session": 0,
+        "channel_id": 0,
+        "stream_id": life.stream_id or 0,
+        "created_s": nan if life.created_s is None else life.created_s,
+        "destroyed_s": nan if life.destroyed_s is None else life.destroyed_s,
+        "codec": codec_name(life.codec_type or 0),
+        "end_cause": "destroyed",
+        "codec_source": "client_reported",
+    }
+    rest = {c.name: nan if c.dtype == "float64" else 0 for c in schema.TABLES["streams"].columns}
+    return {**rest, **known}
+
+
 def stream_detach_cycles(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """A living stream that is covered or read from over and over (server-heuristics.md A6, detach)."""
+    """Find living streams that are covered or read from over and over (server-heuristics.md A6, detach)."""
     streams = tables["streams"]
     often = streams[streams["interruptions"] >= DETACHES]
+    large = often["width"].astype("int64") * often["height"] >= MIN_PIXELS
     if len(often):
         total = int(often["interruptions"].sum())
         yield Finding(
             "stream_detach_cycles",
-            "warn",
-            f"Video was interrupted {total} times without ending: each time the server sent a lossless picture instead",
+            "warn" if large.any() else "info",
+            f"{'Video was' if large.any() else 'Small streams were'} interrupted {plural(total, 'time')} without "
+            "ending: each time the server sent a lossless picture instead",
             tuple(
                 cite(sentence, "capture")
                 for sentence in examples(
                     [
                         f"stream {s.stream_id} ({s.width}×{s.height}): {s.interruptions} interruptions in "
                         f"{s.frames} frames, {s.clips} changes of its clip"
-                        for s in often.itertuples()
+                        for s in rows_of(often)
                     ]
                 )
             ),
@@ -152,8 +230,64 @@ def stream_detach_cycles(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
 
 
+def everything_streams(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find streams too small for filter mode, which prove that all is streamed (server-heuristics.md B3)."""
+    streams = tables["streams"]
+    area = streams["width"].astype("int64") * streams["height"]
+    small = streams[(area > 0) & (area < MIN_PIXELS) & streams["seen_create"]]
+    if len(small):
+        yield Finding(
+            "everything_streams",
+            "info",
+            f"The server turns everything that repeats into video, {plural(len(small), 'small stream')} too",
+            (
+                *(
+                    cite(s, "capture")
+                    for s in examples(
+                        [f"stream {s.stream_id} is {s.width}×{s.height}" for s in rows_of(small)]
+                    )
+                ),
+                cite(
+                    f"streaming-video=all; with filter nothing below {MIN_PIXELS} pixels becomes a stream",
+                    "inferred",
+                ),
+            ),
+            at(float(small["created_s"].min())),
+            "server",
+        )
+
+
+def no_common_codec(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find that the server has a stream and no codec that the client knows (server-heuristics.md A6, B5 row 13)."""
+    messages = tables["messages"]
+    display = messages[(messages["channel"] == "display") & (messages["from"] == "server")]
+    for (session, channel_id), group in display.groupby(["session", "channel_id"], observed=True):
+        names = group["name"].astype(str)
+        activated, created = (
+            int((names == "STREAM_ACTIVATE_REPORT").sum()),
+            int((names == "STREAM_CREATE").sum()),
+        )
+        caps = facts.display_caps.get((int(str(session)), int(str(channel_id))))
+        if activated <= created or caps is None or group["partial"].any():
+            continue
+        codecs = sorted(cap for cap in caps if cap.startswith("CODEC_")) or [
+            "MJPEG, by having no MULTI_CODEC"
+        ]
+        yield Finding(
+            "no_common_codec",
+            "critical",
+            "The server found video but has no codec that the client can play: it goes on with single pictures",
+            (
+                cite(f"{activated} STREAM_ACTIVATE_REPORT and only {created} STREAM_CREATE", "capture"),
+                cite(f"the client announced {', '.join(codecs)}", "capture"),
+            ),
+            at(float(group.loc[names == "STREAM_ACTIVATE_REPORT", "time_s"].min())),
+            "server",
+        )
+
+
 def never_streamed(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Places that met every visible condition and never became a stream, and near misses (B5)."""
+    """Find places that met every visible condition and never became a stream, and near misses (B5)."""
     regions = tables["regions"]
     regions = regions[regions["run_end_s"] - regions["run_start_s"] >= DRAWN_OVER_S]
     long_enough = regions[(regions["longest_run"] > START_SUCCESSORS) & (regions["reason"] == "eligible")]
@@ -179,7 +313,9 @@ def never_streamed(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
     missed = regions[
         (regions["longest_run"] > START_SUCCESSORS)
-        & regions["reason"].isin(["off_screen", "not_plain_copy", "from_surface", "device_picture", "source_size_varies"])
+        & regions["reason"].isin(
+            ["off_screen", "not_plain_copy", "from_surface", "device_picture", "source_size_varies"]
+        )
     ]
     if len(missed):
         yield Finding(
@@ -198,42 +334,56 @@ def _region_evidence(regions: pd.DataFrame) -> list[str]:
         for sentence in examples(
             [
                 f"{r.right - r.left}×{r.bottom - r.top} at {r.left},{r.top}: {r.longest_run} pictures in a row from "
-                f"{r.run_start_s:.2f} s to {r.run_end_s:.2f} s ({(r.longest_run - 1) / (r.run_end_s - r.run_start_s):.1f} "
+                f"{r.run_start_s:.2f} s to {r.run_end_s:.2f} s "
+                f"({(r.longest_run - 1) / (r.run_end_s - r.run_start_s):.1f} "
                 f"per second), {r.bytes:,} bytes in all; {_REASONS.get(str(r.reason), r.reason)}"
-                for r in regions.itertuples()
+                for r in rows_of(regions)
             ]
         )
     ]
 
 
 def client_decoder_slow(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The client's own decode times against the time it has between two frames."""
+    """Hold the client's own decode times against the time it has between two frames."""
     if facts.client is None:
         return
     for decodes in facts.client.decodes:
-        interval = frame_interval_ms(tables["streams"], decodes.what)
-        if decodes.mean_us is None or interval is None or decodes.mean_us / 1e3 <= interval:
+        if decodes.mean_us is None:
             continue
         mean = decodes.mean_us / 1e3
+        frames = tables["frames"]
+        mine = (frames["codec"] == decodes.what) & (frames["outcome"] == "decoded")
+        here = frames.loc[mine, "decode_ms"].tail(CLIENT_WINDOW).to_numpy(np.float64)
+        fast = float(here.mean()) if len(here) else float("nan")
+        interval = frame_interval_ms(tables["streams"], decodes.what)
+        behind = interval is not None and mean > interval
+        far_slower = mean >= SLOW_DECODE_MS and mean >= SLOW_DECODER_FACTOR * fast
+        if not behind and not far_slower:
+            continue
         evidence = [
             cite(
-                f"{decodes.what}: the last 20 frames took {mean:.1f} ms each on average"
+                f"{decodes.what}: the last {CLIENT_WINDOW} frames took {mean:.1f} ms each on average"
                 + (f", {decodes.max_us / 1e3:.1f} ms at most" if decodes.max_us is not None else "")
                 + (f" ({', '.join(facts.client.backends)})" if facts.client.backends else ""),
                 "client_reported",
             ),
-            cite(f"the server sent a frame every {interval:.1f} ms", "capture"),
         ]
-        here = tables["frames"]
-        here = here[(here["codec"] == decodes.what) & (here["outcome"] == "decoded")]["decode_ms"]
+        if interval is not None:
+            evidence.append(cite(f"the server sent a frame every {interval:.1f} ms", "capture"))
         if len(here):
             evidence.append(
-                cite(f"the same frames decode here in {here.median():.1f} ms (median, one thread)", "remeasured")
+                cite(
+                    f"the last {len(here)} in the capture take {fast:.2f} ms each here, on one thread",
+                    "remeasured",
+                )
             )
         yield Finding(
             "client_decoder_slow",
-            "critical",
-            f"The client decodes {decodes.what} more slowly than frames arrive: its decoder is the bottleneck",
+            "critical" if behind else "warn",
+            f"The client decodes {decodes.what} more slowly than frames arrive: its decoder is the bottleneck"
+            if behind
+            else f"The client's {decodes.what} decoder is the bottleneck: it takes {mean / fast:.0f} times as long as "
+            "a fast one",
             tuple(evidence),
             who="decoder",
         )
@@ -246,7 +396,7 @@ def frame_interval_ms(streams: pd.DataFrame, codec: str) -> float | None:
 
 
 def decode_slow_remeasured(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Streams that not even this machine decodes in time."""
+    """Find streams that not even this machine decodes in time."""
     streams = tables["streams"]
     slow = streams[(streams["decode_ms_p95"] > 1e3 / streams["fps"]) & (streams["frames"] > LATE_FRAMES)]
     if len(slow):
@@ -260,7 +410,7 @@ def decode_slow_remeasured(tables: Tables, facts: Facts) -> Iterator[Finding]:
                     [
                         f"stream {s.stream_id} ({s.codec}, {s.width}×{s.height}): 95 % of frames within "
                         f"{s.decode_ms_p95:.1f} ms, a frame every {1e3 / s.fps:.1f} ms"
-                        for s in slow.itertuples()
+                        for s in rows_of(slow)
                     ]
                 )
             ),
@@ -270,7 +420,7 @@ def decode_slow_remeasured(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def decode_failures(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Frames that are whole in the capture and still cannot be decoded."""
+    """Find frames that are whole in the capture and still cannot be decoded."""
     streams = tables["streams"]
     broken = streams[streams["decode_failures"] > 0]
     if len(broken):
@@ -285,7 +435,7 @@ def decode_failures(tables: Tables, facts: Facts) -> Iterator[Finding]:
                     [
                         f"stream {s.stream_id} ({s.codec}): {s.decode_failures} of {s.frames} frames"
                         + ("" if s.seen_create else "; its beginning is not in the capture")
-                        for s in broken.itertuples()
+                        for s in rows_of(broken)
                     ]
                 )
             ),
@@ -295,7 +445,7 @@ def decode_failures(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def frames_late(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Frames that arrived after they should have been shown: by the capture's clock, or by the client's reports."""
+    """Find frames that arrived after they should have been shown: by the capture's clock or the client's reports."""
     streams = tables["streams"]
     late = streams["late_frames"].fillna(0).to_numpy(np.int64)
     reported = streams["reported_drops"].to_numpy(np.int64)
@@ -304,15 +454,22 @@ def frames_late(tables: Tables, facts: Facts) -> Iterator[Finding]:
     if not len(bad):
         return
     evidence = []
-    for s in bad.itertuples():
-        known = "" if s.late_frames is None or s.late_frames != s.late_frames else f"{s.late_frames} of {s.frames} frames arrived late"
-        margin = "" if s.worst_margin_ms != s.worst_margin_ms else f", the worst by {-s.worst_margin_ms:.0f} ms"
+    for s in rows_of(bad):
+        known = (
+            ""
+            if s.late_frames is None or s.late_frames != s.late_frames
+            else f"{s.late_frames} of {s.frames} frames arrived late"
+        )
+        margin = (
+            "" if s.worst_margin_ms != s.worst_margin_ms else f", the worst by {-s.worst_margin_ms:.0f} ms"
+        )
         if known and s.late_frames:
             evidence.append(cite(f"stream {s.stream_id}: {known}{margin}", "capture"))
         if s.reported_drops:
             evidence.append(
                 cite(
-                    f"stream {s.stream_id}: the client's {plural(s.reports, 'report')} count {s.reported_drops} late frames",
+                    f"stream {s.stream_id}: the client's {plural(s.reports, 'report')} count "
+                    f"{s.reported_drops} late frames",
                     "capture",
                 )
             )
@@ -327,7 +484,7 @@ def frames_late(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def cannot_play(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The client said that it has no decoder for a stream (spice-wire.md 10.4)."""
+    """Find that the client said that it has no decoder for a stream (spice-wire.md 10.4)."""
     streams, said = tables["streams"], tables["reports"]
     refused = streams[streams["cannot_play"]]
     if len(refused) or said["cannot_play"].any():
@@ -348,13 +505,15 @@ def cannot_play(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def stream_orphans(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """The client counted frames of streams it never opened: a codec it does not know (ryll-behaviour.md 4)."""
+    """Find frames that the client counted for streams it never opened: an unknown codec (ryll-behaviour.md 4)."""
     said = facts.client.streams if facts.client is not None else None
     if said is None or not said.orphan_frames:
         return
     streams = tables["streams"]
     codecs = sorted({str(c) for c in streams["codec"]} - {"mjpeg", "h264"})
-    evidence = [cite(f"{said.orphan_frames} frames came for streams that it had not opened", "client_reported")]
+    evidence = [
+        cite(f"{said.orphan_frames} frames came for streams that it had not opened", "client_reported")
+    ]
     if codecs:
         evidence.append(cite(f"the capture holds streams in {', '.join(codecs)}", "capture"))
     yield Finding(
@@ -370,7 +529,7 @@ def stream_orphans(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def stream_freeze(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """A living stream that stood still for most of the second after which it would have ended."""
+    """Find living streams that stood still for most of the second after which they would have ended."""
     streams = tables["streams"]
     frozen = streams[streams["longest_gap_s"] >= LONG_FREEZE_S]
     if len(frozen):
@@ -383,7 +542,7 @@ def stream_freeze(tables: Tables, facts: Facts) -> Iterator[Finding]:
                 for s in examples(
                     [
                         f"stream {s.stream_id}: no frame for {s.longest_gap_s:.2f} s between two frames"
-                        for s in frozen.itertuples()
+                        for s in rows_of(frozen)
                     ]
                 )
             ),
@@ -397,10 +556,13 @@ RULES: Final = (
     client_decoder_slow,
     stream_orphans,
     stream_flapping,
+    reported_flapping,
+    no_common_codec,
     frames_late,
     never_streamed,
     stream_detach_cycles,
     decode_slow_remeasured,
     decode_failures,
     stream_freeze,
+    everything_streams,
 )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Severity = Literal["critical", "warn", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "warn", "info")
@@ -48,6 +52,11 @@ def examples(sentences: list[str]) -> list[str]:
 def at(time_s: float) -> float | None:
     """Return a time of a table as the `time_s` of a finding: None for NaN."""
     return None if math.isnan(time_s) else float(time_s)
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
+    """Yield the rows of a table as tuples with the columns' names; for the few rows that evidence is about."""
+    return iter(frame.itertuples(index=False))
 
 
 def plural(count: int, one: str, many: str = "") -> str:

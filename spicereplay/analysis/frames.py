@@ -71,7 +71,10 @@ def frames(
     """
     return concat(
         "frames",
-        (_frames(session, v, video, stream_rows, client_clock, origin_ns, decoding) for v, video in enumerate(videos)),
+        (
+            _frames(session, v, video, stream_rows, client_clock, origin_ns, decoding)
+            for v, video in enumerate(videos)
+        ),
     )
 
 

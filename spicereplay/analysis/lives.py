@@ -22,7 +22,7 @@ from spicereplay.codecs.jpeg_markers import parse_jpeg
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import DecodeError
 from spicereplay.limits import Limits
-from spicereplay.protocol.enums import ClipType, ServerDisplay, VideoCodec
+from spicereplay.protocol.enums import ClientDisplay, ClipType, ServerDisplay, VideoCodec
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.session.log import ChannelLog
 
@@ -179,7 +179,7 @@ def _over_limit(
     defects.add(
         DefectKind.STREAMS_OVER_LIMIT,
         f"{log.name} from server",
-        f"{what} for stream {stream_id}: more streams than the limit of {limits.streams} (ids 0 to {limits.streams - 1})",
+        f"{what} for stream {stream_id}: more streams than the limit of {limits.streams}",
         time_ns=time_ns,
     )
 
@@ -257,7 +257,8 @@ class _Builder:
         """Row at which the last life of an id ended."""
         self.lives: list[Life] = []
         # Without the start of the channel, or after a hole, a stream can exist that nothing announced.
-        self.incomplete = log.link is None or bool(log.gaps)
+        begins = log.link is not None or len(log.client.rows(ClientDisplay.INIT)) > 0
+        self.incomplete = not begins or bool(log.gaps)
 
     def begin(self, stream_id: int, row: int, time_ns: int, create: np.void) -> None:
         codec = int(create["codec_type"])
@@ -319,13 +320,13 @@ class _Builder:
         for stream_id, which in by_id.items():
             first = np.array([lives[i].first_row for i in which])
             end = np.array([lives[i].end_row for i in which])
-            for row, life, mine in (
+            for row, owner, mine in (
                 (frames.row, frames.life, self.frames_by_id.get(stream_id, _NO_ROWS)),
                 (clips.row, clips.life, np.flatnonzero(clip["id"] == stream_id)),
             ):
                 at = np.searchsorted(first, row[mine], "right") - 1
                 inside = (at >= 0) & (row[mine] < end[np.maximum(at, 0)])
-                life[mine[inside]] = np.array(which, np.int32)[at[inside]]
+                owner[mine[inside]] = np.array(which, np.int32)[at[inside]]
         return Video(self.log, lives, frames, clips)
 
 

@@ -44,7 +44,7 @@ def messages(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
     name = np.concatenate([_name_codes(index, names) for _, _, _, index in parts])
     lengths = [len(index) for _, _, _, index in parts]
 
-    def repeated(values: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[np.integer]:  # type: ignore[type-arg]
+    def repeated(values: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[np.integer]:
         return np.repeat(np.array(values, dtype), lengths)[order]
 
     channels = list(dict.fromkeys(channel.label for _, channel, _, _ in parts))
@@ -151,7 +151,7 @@ def _texts(frame: pd.DataFrame, make: _Template) -> Iterator[str]:
 def _combinations(
     frame: pd.DataFrame, columns: Sequence[str]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Number the distinct combinations of values; return each row's number and the first row of each number."""
+    """Count through the distinct combinations of values; return each row's number and the first row of each number."""
     code = np.zeros(len(frame), np.int64)
     for column in columns:
         series = frame[column]

@@ -56,7 +56,7 @@ def _from_server(sessions: Sequence[SessionLog], origin_ns: int, limits: Limits)
 
 
 def _from_client(reports: Sequence[BugReport]) -> list[Record]:
-    """The newest report holds what the earlier ones of the same connection held, and more."""
+    """Read the newest report: it holds what the earlier ones of its connection held, and more."""
     if not reports:
         return []
     report = reports[-1]

@@ -74,7 +74,7 @@ class Copies:
         rest = self.rest
         width = rest["src_right"].astype(np.int64) - rest["src_left"]
         height = rest["src_bottom"].astype(np.int64) - rest["src_top"]
-        return np.maximum(width, 0) * np.maximum(height, 0)
+        return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.int64)
 
 
 def copies(log: ChannelLog) -> Copies:

@@ -200,7 +200,8 @@ TABLES: Final[Mapping[str, Table]] = {
                     "reason",
                     "category",
                     "`streamed`; or the first condition that fails: `off_screen`, `not_plain_copy`, `from_surface`, "
-                    "`device_picture`, `too_small`, `source_size_varies`, `too_slow_or_short`; `eligible` where all hold",
+                    "`device_picture`, `too_small`, `source_size_varies`, `too_slow_or_short`; "
+                    "`eligible` where all hold",
                 ),
             ),
         ),

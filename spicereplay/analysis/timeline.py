@@ -28,11 +28,11 @@ from spicereplay.analysis import (
     schema,
     streams,
     transport,
-    verdict,
 )
 from spicereplay.analysis.clock import ClientMediaClock, client_media_clock
 from spicereplay.analysis.columns import concat
 from spicereplay.analysis.facts import Facts
+from spicereplay.analysis.verdict import Note, Verdict, judge, notes
 from spicereplay.defects import DefectLog
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType
@@ -98,14 +98,14 @@ class Tables(Mapping[str, pd.DataFrame]):
         return Facts.of(self.replay)
 
     @cached_property
-    def verdict(self) -> verdict.Verdict:
+    def verdict(self) -> Verdict:
         """What the findings come to, in one sentence."""
-        return verdict.verdict(self["findings"], self, self.facts)
+        return judge(self["findings"], self, self.facts)
 
     @cached_property
-    def quality(self) -> list[verdict.Note]:
+    def quality(self) -> list[Note]:
         """What the capture lacks, and what cannot be known because of it."""
-        return verdict.quality(self, self.facts)
+        return notes(self, self.facts)
 
     @property
     def origin_ns(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import plural
+from spicereplay.analysis.finding import plural, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +52,15 @@ _ABOUT_THE_CAPTURE = frozenset(
 """Findings that say something about the capture and nothing about the session."""
 
 
-def verdict(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: Facts) -> Verdict:
+def judge(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: Facts) -> Verdict:
     """Return the verdict that ranked findings come to."""
     about_session = findings[~findings["code"].isin(_ABOUT_THE_CAPTURE)]
     serious = about_session[about_session["severity"].isin(["critical", "warn"])]
-    incomplete = findings["code"].isin(["capture_incomplete", "large_messages_lost", "members_missing"]).any()
+    lacking = ["capture_incomplete", "large_messages_lost", "several_displays_merged", "tls_unreadable"]
+    incomplete = bool(findings["code"].isin(lacking).any()) or not len(tables["channels"])
     figures = _figures(tables, facts)
+    if not len(serious) and not len(tables["channels"]):
+        return Verdict(f"There is no recorded traffic; {_client_figures(facts)}.", "info", ())
     if not len(serious):
         caution = " as far as the capture goes, which is not all the way" if incomplete else ""
         return Verdict(f"No problem was found{caution}: {figures}.", "ok" if not incomplete else "info", ())
@@ -65,6 +68,22 @@ def verdict(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: F
     rest = len(serious) - 1
     more = f" ({plural(rest, 'further problem')} below)" if rest else ""
     return Verdict(f"{first['title']}{more}.", str(first["severity"]), tuple(first["evidence"]))  # type: ignore[arg-type]
+
+
+def _client_figures(facts: Facts) -> str:
+    """Say in figures what the client reports of a session that was not recorded."""
+    client = facts.client
+    if client is None:
+        return "nothing can be judged"
+    parts = [] if client.uptime_s is None else [f"connected for {client.uptime_s:.1f} s"]
+    if client.streams is not None and client.streams.created is not None:
+        parts.append(plural(client.streams.created, "video stream"))
+    parts += [
+        f"{decodes.what} decoding {decodes.mean_us / 1e3:.1f} ms a picture"
+        for decodes in client.decodes
+        if decodes.mean_us is not None
+    ]
+    return f"the client's own figures show no problem: {', '.join(parts) or 'it reports next to nothing'}"
 
 
 def _figures(tables: Mapping[str, pd.DataFrame], facts: Facts) -> str:
@@ -90,17 +109,21 @@ def _figures(tables: Mapping[str, pd.DataFrame], facts: Facts) -> str:
     return ", ".join(parts)
 
 
-def quality(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
+def notes(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
     """Return what the capture lacks, worst first; empty where nothing is known to be missing."""
-    notes: list[Note] = []
+    found: list[Note] = []
     channels, gaps = tables["channels"], tables["gaps"]
     if not len(channels):
-        notes.append(
-            Note("critical", "There is no recorded traffic", "Only what the client says of itself can be shown.")
+        found.append(
+            Note(
+                "critical",
+                "There is no recorded traffic",
+                "Only what the client says of itself can be shown.",
+            )
         )
     for cause, group in gaps.groupby("cause", observed=True):
         known = int(group["bytes"].fillna(0).sum())
-        notes.append(
+        found.append(
             Note(
                 "info" if cause == "evicted" else "warn",
                 f"{plural(len(group), 'hole')} ({cause}), {known:,} bytes known to be missing",
@@ -109,30 +132,44 @@ def quality(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
         )
     late = channels[~channels["handshake"]]
     if len(late):
-        names = ", ".join(f"{row.channel}/{row.channel_id}" for row in late.itertuples())
-        notes.append(
+        names = ", ".join(sorted({f"{row.channel}/{row.channel_id}" for row in rows_of(late)}))
+        found.append(
             Note(
                 "info",
                 f"The link stage is not in the capture: {names}",
-                "Capabilities are unknown; the kind of channel and of header had to be inferred or taken from the file.",
+                "Capabilities are unknown; kind of channel and header were inferred or taken from the file.",
             )
         )
     unparsed = int(channels["unparsed_bytes"].sum())
     if unparsed:
-        notes.append(Note("warn", f"{unparsed:,} captured bytes belong to no message", "Messages in them are not counted."))
+        found.append(
+            Note(
+                "warn",
+                f"{unparsed:,} captured bytes belong to no message",
+                "Messages in them are not counted.",
+            )
+        )
     sealed = sum(unread.what == "tls" for unread in facts.unread)
     if sealed:
-        notes.append(
-            Note("warn", f"{plural(sealed, 'TLS connection')} without keys", "Their contents are unknown; sizes and times are not used.")
+        found.append(
+            Note(
+                "warn",
+                f"{plural(sealed, 'TLS connection')} without keys",
+                "Their contents are unknown; sizes and times are not used.",
+            )
         )
     if facts.missing_members:
-        notes.append(
-            Note("info", f"Files missing from the report: {', '.join(facts.missing_members)}", "What they hold is not shown.")
+        found.append(
+            Note(
+                "info",
+                f"Files missing from the report: {', '.join(facts.missing_members)}",
+                "What they hold is not shown.",
+            )
         )
     unseen = tables["streams"]
     unseen = unseen[~unseen["seen_create"]]
     if len(unseen):
-        notes.append(
+        found.append(
             Note(
                 "info",
                 f"{plural(len(unseen), 'video stream')} began before the capture",
@@ -140,7 +177,7 @@ def quality(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
             )
         )
     order = ("critical", "warn", "info", "ok")
-    return sorted(notes, key=lambda note: order.index(note.severity))
+    return sorted(found, key=lambda note: order.index(note.severity))
 
 
 _CONSEQUENCES = {
