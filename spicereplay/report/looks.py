@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 CHANNEL_DASH: Final = {
-    "main": (1, 3),
+    "main": (8, 2, 2, 2, 2, 2),
     "display": (),
-    "inputs": (2, 2),
+    "inputs": (3, 2),
     "cursor": (6, 3),
     "playback": (10, 3),
     "record": (10, 3, 2, 3),

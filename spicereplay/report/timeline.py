@@ -230,7 +230,8 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
         "flaps": _Marks(
             _floats(flaps, "time_s"),
             _floats(flaps, "time_s"),
-            ["flap"] * len(flaps),
+            # Parts of one picture that end together are worth a mark, but they are no flapping.
+            ["flap" if kind == "flapping" else "info" for kind in flaps["kind"].astype(str)],
             [
                 f"{k.replace('_', ' ')}: {n} streams destroyed within {number(w, 1)} s"
                 for k, n, w in zip(flaps["kind"].astype(str), flaps["count"], flaps["window_s"], strict=True)

@@ -127,6 +127,11 @@ def test_of_marks_merged_the_worst_shows() -> None:
     assert lane(line, "findings")["look"] == ["critical"]
 
 
+def test_streams_torn_down_together_are_not_marked_as_flapping() -> None:
+    line = of(flaps=full("flaps", time_s=[1, 5], kind=["flapping", "torn_down_together"]))
+    assert lane(line, "flaps")["look"] == ["flap", "info"]
+
+
 def test_a_mark_without_a_time_has_no_place_on_the_axis() -> None:
     line = of(notifications=full("notifications", time_s=[NAN, 3.0], message=["nowhere", "here"]))
     assert lane(line, "notices")["from"] == [3]
