@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.bytestream import Int64Array
-from spicereplay.capture._kernels import packets as kernel
+from spicereplay.capture._kernels import records as kernel
 from spicereplay.capture.container import MappedFile
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import NotACaptureError

@@ -88,7 +88,6 @@ def reassemble(
                 f"more than {limits.flows:,} TCP connections; the rest is left out",
             )
             count = room
-            connection_starts[room] = _end_of(connection_starts[room - 1], starts)
             break
         room = min(2 * room, limits.flows, len(order))
     places = np.flatnonzero(position[: connection_starts[count]] == kernel.WILD)
@@ -107,11 +106,6 @@ def reassemble(
         )
         for c in np.argsort(first_rows, kind="stable").tolist()
     ]
-
-
-def _end_of(entry: np.int64, starts: Int64Array) -> int:
-    """Where the flow that holds `entry` of the order ends."""
-    return int(starts[np.searchsorted(starts, entry, "right")])
 
 
 def _connection(

@@ -14,6 +14,7 @@ from spicereplay.capture._kernels import tcp as kernel
 from spicereplay.capture.connection import Connection, Endpoint
 from spicereplay.capture.container import map_bytes
 from spicereplay.defects import DefectKind
+from spicereplay.limits import Limits
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -155,6 +156,13 @@ def test_refused_attempts_are_connections_of_their_own() -> None:
         frames += [says(attempt * 777, b"", flags=SYN), answers(0, flags=RST | ACK)]
     connections = capture_of(frames).connections
     assert [c.closed for c in connections] == [(None, "rst")] * 3
+
+
+def test_connections_over_the_limit_are_left_out() -> None:
+    frames = [f for i in range(5) for f in (says(1000 * i, b"", flags=SYN), says(1000 * i + 1, b"ab"))]
+    capture = read_connections(map_bytes(pcap_bytes(frames)), limits=Limits(flows=3))
+    assert [whole(c.streams[0]) for c in capture.connections] == [b"ab"] * 3
+    assert [defect.kind for defect in capture.defects] == [DefectKind.OVER_LIMIT]
 
 
 def test_connections_come_in_the_order_of_their_first_packets() -> None:

@@ -8,16 +8,8 @@ from spicereplay.bytestream import Buffer
 U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
-U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-
-class Walk(IntEnum):
-    MORE = 0
-    FILE_END = 1
-    CUT_OFF = 2
-    DAMAGED = 3
-    OTHER_BLOCK = 4
 
 class Verdict(IntEnum):
     OTHER = 0
@@ -28,37 +20,6 @@ class Verdict(IntEnum):
     FLOW_REFUSED = 5
     LINK_UNKNOWN = 6
 
-def pcap_records(
-    memory: Buffer,
-    position: int,
-    window_end: int,
-    big: bool,
-    fraction_ns: int,
-    header_bytes: int,
-    packet_limit: int,
-    time_ns: I64,
-    offset: I64,
-    captured: I64,
-    wire: I64,
-) -> tuple[int, int, int]: ...
-def pcapng_records(
-    memory: Buffer,
-    position: int,
-    window_end: int,
-    big: bool,
-    block_limit: int,
-    packet_limit: int,
-    interface_link: I32,
-    interface_units: U64,
-    interface_offset_s: I64,
-    interface_snaplen: I64,
-    last_time_ns: int,
-    time_ns: I64,
-    offset: I64,
-    captured: I64,
-    wire: I64,
-    link: I32,
-) -> tuple[int, int, int]: ...
 def index_flows(keys: U8, count: int, slots: I32, seed: int) -> None: ...
 def tcp_segments(
     memory: Buffer,

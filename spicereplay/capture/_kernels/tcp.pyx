@@ -260,7 +260,7 @@ def follow(
     For the k-th entry of `order`, `position[k]` is the stream position of the payload (below 0: bytes from
     before position 0), or `NOWHERE` or `WILD`. Connection `c` takes the entries of `order` from
     `connection_starts[c]` up to the next one's start, and `facts[c, side]` gets the columns of `Fact`. Returns
-    the number of connections, or -1 if there was no room for one more.
+    the number of connections, or -1 if there was no room for one more; those there are are complete then.
     """
     cdef int64_t n = order.shape[0], flows = starts.shape[0] - 1, room = facts.shape[0]
     cdef int64_t flow, k, row, c = -1, begin, end, acked
@@ -314,9 +314,9 @@ def follow(
                             write_facts(&sides[0], &facts[c, 0, 0])
                             write_facts(&sides[1], &facts[c, 1, 0])
                         c += 1
+                        connection_starts[c] = k
                         if c >= room:
                             break
-                        connection_starts[c] = k
                         clear(&sides[0])
                         clear(&sides[1])
                         fresh = False
