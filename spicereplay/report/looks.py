@@ -41,7 +41,7 @@ CODEC_FILL: Final = {
     "h265": "cross",
     "unknown": "level",
 }
-"""Pattern that fills the bar of a stream; `page.js` draws each of these names."""
+"""Pattern that fills the bar of a stream; `timeline.js` draws each of these names."""
 
 MARK_SHAPE: Final = {
     "critical": "M-2.5 -6H2.5L6 -2.5V2.5L2.5 6H-2.5L-6 2.5V-2.5Z",

@@ -46,7 +46,7 @@ SECTIONS: Final = (
 )
 """Sections in their order: anchor and name in the navigation."""
 
-_SCRIPTS: Final = ("uPlot.iife.min.js", "page.js")
+_SCRIPTS: Final = ("uPlot.iife.min.js", "page.js", "timeline.js")
 _STYLES: Final = ("uPlot.min.css", "page.css")
 
 # An HTML parser ends a script at "</script", begins odd states at "<!--", and JavaScript once ended a line at

@@ -117,7 +117,7 @@ def test_the_licence_of_the_chart_library_travels_with_it(usual_page: str) -> No
 
 def test_hostile_text_is_text(hostile_page: str) -> None:
     page = Page(hostile_page)
-    assert len(page.all("script")) == 3  # uPlot, ours, the data
+    assert len(page.all("script")) == 4  # uPlot, our two, the data
     assert all(a["src"].startswith("data:") for a in page.all("img"))
     assert "<script>document.title='owned'</script>" in "".join(page.text)
     assert r"\u202egnp.exe" in "".join(page.text)
