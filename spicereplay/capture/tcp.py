@@ -25,6 +25,8 @@ from spicereplay.limits import Limits
 _CLOSED: Final = (None, "fin", "rst")
 _SYN: Final = 2
 _NONE: Final = np.empty(0, np.int64)
+_COMPARED_AT_ONCE: Final = 16_384
+"""Segments that are held against others before the pages they lie in are let go."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,20 +212,28 @@ def _sorted_chunks(
     owner, piece_start, piece_stop = owner[:pieces], piece_start[:pieces], piece_stop[:pieces]
     own_bytes, differs_at = np.empty(n, np.int64), np.empty(n, np.int64)
     spill = np.frombuffer(table.spill, np.uint8)
-    if not kernel.compare(
-        file.memory,
-        spill,
-        start,
-        stop,
-        offset,
-        pieces,
-        owner,
-        piece_start,
-        piece_stop,
-        own_bytes,
-        differs_at,
-    ):
-        raise ValueError("the packet table does not belong to this file")
+    piece = 0
+    for first in range(0, n, _COMPARED_AT_ONCE):
+        last = min(n, first + _COMPARED_AT_ONCE)
+        piece = kernel.compare(
+            file.memory,
+            spill,
+            start,
+            stop,
+            offset,
+            pieces,
+            owner,
+            piece_start,
+            piece_stop,
+            first,
+            last,
+            piece,
+            own_bytes,
+            differs_at,
+        )
+        if piece < 0:
+            raise ValueError("the packet table does not belong to this file")
+        file.release(0, file.size)
     conflicts = np.flatnonzero(differs_at >= 0)
     for i in conflicts[np.argsort(order[conflicts])].tolist():
         row = int(rows[order[i]])

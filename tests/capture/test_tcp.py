@@ -423,5 +423,7 @@ def test_kernels_refuse_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="two pieces"):
         kernel.overlay(one, one + 1, one, one, one, two, two)
     with pytest.raises(ValueError, match="column is too short"):
-        kernel.compare(b"", b"", one, one[:0], one, 0, two, two, two, one, one)
-    assert not kernel.compare(b"ab", b"", one, one + 3, one, 0, two, two, two, one, one)
+        kernel.compare(b"", b"", one, one[:0], one, 0, two, two, two, 0, 1, 0, one, one)
+    with pytest.raises(ValueError, match="range of segments"):
+        kernel.compare(b"ab", b"", one, one + 1, one, 0, two, two, two, 0, 2, 0, one, one)
+    assert kernel.compare(b"ab", b"", one, one + 3, one, 0, two, two, two, 0, 1, 0, one, one) == -1

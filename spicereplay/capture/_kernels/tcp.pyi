@@ -58,6 +58,9 @@ def compare(
     owner: I64,
     piece_start: I64,
     piece_stop: I64,
+    first: int,
+    last: int,
+    piece: int,
     own_bytes: I64,
     differs_at: I64,
-) -> bool: ...
+) -> int: ...

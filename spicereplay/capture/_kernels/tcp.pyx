@@ -464,16 +464,20 @@ def compare(
     const int64_t[::1] owner,
     const int64_t[::1] piece_start,
     const int64_t[::1] piece_stop,
+    int64_t first,
+    int64_t last,
+    int64_t piece,
     int64_t[::1] own_bytes,
     int64_t[::1] differs_at,
 ):
-    """Hold each segment against the pieces of others that lie over it.
+    """Hold the segments from `first` up to `last` against the pieces of others that lie over them.
 
     Writes how many bytes of a segment were used, and the first stream position at which it differs from what
     came before it, -1 if nowhere. Offsets are those of `ByteStream`. The bytes compared are at most those of
-    the segments. Returns whether every offset lay within its memory.
+    the segments. `piece` is 0 for the first call and what the last one returned for the next; -1 says that an
+    offset lies outside of its memory.
     """
-    cdef int64_t n = start.shape[0], i, j = 0, k, low, high, b
+    cdef int64_t n = start.shape[0], i, j = piece, k, low, high, b
     cdef const uint8_t *mine
     cdef const uint8_t *theirs
     cdef bint good = True
@@ -482,16 +486,18 @@ def compare(
         or owner.shape[0] < pieces or piece_start.shape[0] < pieces or piece_stop.shape[0] < pieces
     ):
         raise ValueError("a column is too short")
+    if first < 0 or last < first or last > n or piece < 0:
+        raise ValueError("range of segments outside of the columns")
     with nogil:
-        for i in range(n):
-            own_bytes[i] = 0
-            differs_at[i] = -1
+        for i in range(n if first == 0 else 0):
             low = offset[i] if offset[i] >= 0 else -1 - offset[i]
             high = file.shape[0] if offset[i] >= 0 else spill.shape[0]
             if low > high or stop[i] - start[i] > high - low:
                 good = False
         if good:
-            for i in range(n):
+            for i in range(first, last):
+                own_bytes[i] = 0
+                differs_at[i] = -1
                 while j < pieces and piece_stop[j] <= start[i]:
                     j += 1
                 k = j
@@ -514,4 +520,4 @@ def compare(
                                 b += 1
                             differs_at[i] = low + b
                     k += 1
-    return good
+    return j if good else -1
