@@ -76,7 +76,9 @@ class Capture:
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in schema.TABLES:
             return self.tables[name]
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}")
+        raise AttributeError(
+            f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}"
+        )
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *schema.TABLES})

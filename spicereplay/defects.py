@@ -119,5 +119,3 @@ class DefectLog:
 
     def __len__(self) -> int:
         return self.counts.total()
-
-

@@ -25,19 +25,21 @@ def findings(
     json: Json = False,
     fail_on: Annotated[
         Severity | None,
-        typer.Option("--fail-on", help="Exit with 1 when a finding is this bad or worse.", show_default=False),
+        typer.Option(
+            "--fail-on", help="Exit with 1 when a finding is this bad or worse.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """List what went wrong, worst first, with evidence."""
     from spicereplay.analysis.json import to_records
 
     with tables_of(source) as tables:
-        frame = tables["findings"]
+        records = list(to_records("findings", tables["findings"]))
         if json:
-            print_json(list(to_records("findings", frame)))
+            print_json(records)
         else:
-            print_findings(tables.verdict, frame)
-        order = list(Severity)
-        worst = max((order.index(Severity(s)) for s in frame["severity"]), default=-1)
+            print_findings(tables.verdict, records)
+    order = list(Severity)
+    worst = max((order.index(Severity(r["severity"])) for r in records), default=-1)
     if fail_on is not None and worst >= order.index(fail_on):
         raise typer.Exit(EXIT_NOT_HELD)

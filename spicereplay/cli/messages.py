@@ -13,7 +13,8 @@ from spicereplay.cli.common import Input, Json, tables_of, verb, write_lines
 def messages(
     source: Input,
     channel: Annotated[
-        str | None, typer.Option("--channel", help="Only this channel: `display`, or `display/0`.", show_default=False)
+        str | None,
+        typer.Option("--channel", help="Only this channel: `display`, or `display/0`.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:

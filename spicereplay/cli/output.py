@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spicereplay.analysis.json import to_records
 from spicereplay.analysis.schema import TABLES
 from spicereplay.text import printable
 
@@ -29,11 +29,17 @@ def print_json(value: Any) -> None:
 def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
     """Print text in columns, as wide as they need to be; `right` names the columns aligned to the right."""
     last = len(header) - 1
-    cells = [list(header), *([printable(c, 400 if i == last else 80) for i, c in enumerate(row)] for row in rows)]
+    cells = [
+        list(header),
+        *([printable(c, 400 if i == last else 80) for i, c in enumerate(row)] for row in rows),
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     to_right = set(right)
     for row in cells:
-        line = "  ".join(c.rjust(w) if i in to_right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        line = "  ".join(
+            c.rjust(w) if i in to_right else c.ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
         print(line.rstrip())
 
 
@@ -44,27 +50,26 @@ def print_table(name: str, frame: pd.DataFrame, columns: Sequence[str], empty: s
         return
     declared = {c.name: c for c in TABLES[name].columns}
     numeric = [i for i, c in enumerate(columns) if declared[c].dtype not in ("category", "str", "object", "bool")]
-    rows = zip(*([_cell(v) for v in frame[c]] for c in columns), strict=True)
-    print_rows(columns, rows, numeric)
+    print_rows(columns, ([_cell(r[c]) for c in columns] for r in to_records(name, frame)), numeric)
 
 
 def _cell(value: Any) -> str:
-    if value is None or value != value or str(value) == "<NA>":
+    if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.3f}" if math.isfinite(value) else "–"
-    if isinstance(value, (list, tuple)):
+        return f"{value:.3f}"
+    if isinstance(value, list):
         return "; ".join(map(str, value))
     return str(value)
 
 
-def print_findings(verdict: Verdict, frame: pd.DataFrame) -> None:
+def print_findings(verdict: Verdict, records: Iterable[Mapping[str, Any]]) -> None:
     """Print the verdict and every finding with its evidence."""
     print(printable(verdict.sentence))
-    for row in frame.itertuples():
-        at = "" if row.time_s != row.time_s else f"  ({row.time_s:.2f} s)"
-        print(f"\n{MARKS[str(row.severity)]} {printable(row.title)}{at}  [{row.code}]")
-        for sentence in row.evidence:
+    for finding in records:
+        at = "" if finding["time_s"] is None else f"  ({finding['time_s']:.2f} s)"
+        print(f"\n{MARKS[finding['severity']]} {printable(finding['title'])}{at}  [{finding['code']}]")
+        for sentence in finding["evidence"]:
             print(f"     {printable(sentence)}")
 
 
@@ -75,7 +80,16 @@ def print_info(facts: Mapping[str, Any]) -> None:
         seen = "handshake seen" if session["handshake"] else "handshake not captured"
         print(f"session {session['session']}{known}: {session['duration_s']:.2f} s, {seen}")
         print_rows(
-            ("channel", "messages from server", "from client", "bytes from server", "from client", "gaps", "missing", "unparsed"),
+            (
+                "channel",
+                "messages from server",
+                "from client",
+                "bytes from server",
+                "from client",
+                "gaps",
+                "missing",
+                "unparsed",
+            ),
             (
                 (
                     f"{c['channel']}/{c['channel_id']}",

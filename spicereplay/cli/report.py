@@ -18,7 +18,9 @@ def report(
     source: Input,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="PAGE", help="Where to write the page.", show_default="INPUT's name"),
+        typer.Option(
+            "-o", "--output", metavar="PAGE", help="Where to write the page.", show_default="INPUT's name"
+        ),
     ] = None,
     force: Force = False,
     decode: Annotated[

@@ -16,7 +16,8 @@ from spicereplay.errors import UsageError
 def table(
     source: Input,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A table; without it the names are listed.", show_default=False)
+        str | None,
+        typer.Argument(metavar="NAME", help="A table; without it the names are listed.", show_default=False),
     ] = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of text.")] = False,
@@ -24,9 +25,11 @@ def table(
     """Print any table of the analysis (JSON Lines with --json)."""
     from spicereplay.analysis.schema import TABLES
 
+    known = ", ".join(TABLES)
+    if name is None:
+        raise UsageError(f"which table? There are {known}")
     if name not in TABLES:
-        known = ", ".join(TABLES)
-        raise UsageError(f"no table is called {name!r}; there are {known}" if name else f"which table? {known}")
+        raise UsageError(f"no table is called {name!r}; there are {known}")
     if json and csv:
         raise UsageError("--json and --csv exclude each other")
     with tables_of(source) as tables:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from spicereplay.replay.driver import Replay, replay
+from spicereplay.replay.driver import Progress, Replay, replay
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Progress", "Replay", "replay"]

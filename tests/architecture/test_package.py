@@ -22,7 +22,9 @@ def test_every_public_name_is_there_and_the_list_is_sorted() -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.stem)
 def test_each_kernel_is_an_extension_with_a_stub(kernel: Path) -> None:
-    module = importlib.import_module(".".join(("spicereplay", *kernel.relative_to(ROOT).with_suffix("").parts)))
+    module = importlib.import_module(
+        ".".join(("spicereplay", *kernel.relative_to(ROOT).with_suffix("").parts))
+    )
     assert module.__file__ is not None
     assert module.__file__.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))
     assert kernel.with_suffix(".pyi").exists()
@@ -51,5 +53,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_modules_stay_short_enough_to_read() -> None:
-    long = {str(f.relative_to(ROOT)): n for f in ROOT.rglob("*.py") if (n := len(f.read_text().splitlines())) > 650}
+    long = {
+        str(f.relative_to(ROOT)): n
+        for f in ROOT.rglob("*.py")
+        if (n := len(f.read_text().splitlines())) > 650
+    }
     assert long == {}

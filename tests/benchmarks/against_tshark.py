@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks.ordinary_capture import SERVER_PORT, write_capture
-
 import spicereplay
+from tests.benchmarks.ordinary_capture import SERVER_PORT, write_capture
 
 RUNS = 5
 BIG_MESSAGES = 3_600_000
@@ -127,7 +126,7 @@ def main() -> None:
         "# Speed",
         "",
         f"`make bench` at commit {commit}: spicereplay {spicereplay.__version__}, Python {platform.python_version()},",
-        f"{version_of('tshark')}, {platform.machine()}. Capture made on the fly: {size / 1e6:.0f} MB, {rows:,} messages.",
+        f"{version_of('tshark')}, {platform.machine()}. Capture: {size / 1e6:.0f} MB, {rows:,} messages.",
         "",
         "| what | s | ratio or rate | target |",
         "|---|---|---|---|",
@@ -136,7 +135,7 @@ def main() -> None:
         f"| `messages --json` as a command | {json:.2f} | {other / json:.1f} x faster | 5 x |",
         f"| indexing (packets, streams, messages) | {bare:.3f} | {size / bare / 1e6:.0f} MB/s | 500 MB/s |",
         f"| message table of {big_size / 1e9:.1f} GB, {big_rows:,} rows | | {peak} MiB at most | 500 MB |",
-        f"| `import spicereplay` beyond Python's start | {started('-c', 'import spicereplay') - nothing:.3f} | | 0.15 s |",
+        f"| `import spicereplay` alone | {started('-c', 'import spicereplay') - nothing:.3f} | | 0.15 s |",
         f"| `spicereplay --help` | {started('-m', 'spicereplay.cli.app', '--help'):.2f} | | 0.4 s |",
         "",
     ]

@@ -59,7 +59,11 @@ def _records(
     """Cut `payload` into full segments and wrap them in Ethernet, IPv4, TCP and pcap records."""
     count = -(-len(payload) // SEGMENT)
     ports = (SERVER_PORT, CLIENT_PORT) if from_server else (CLIENT_PORT, SERVER_PORT)
-    hosts = (b"\x0a\x00\x00\x02", b"\x0a\x00\x00\x01") if from_server else (b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x02")
+    hosts = (
+        (b"\x0a\x00\x00\x02", b"\x0a\x00\x00\x01")
+        if from_server
+        else (b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x02")
+    )
     frame = 54 + SEGMENT
     head = np.frombuffer(
         struct.pack("<IIII", 0, 0, frame, frame)
@@ -123,7 +127,16 @@ def write_capture(path: Path, messages: int = 270_000) -> int:
     with path.open("wb") as out:
         out.write(_PCAP)
         for n, (from_server, payload) in enumerate(steps):
-            out.write(_records(payload, sequences[from_server], sequences[not from_server], from_server, n * 1_000_000, 1000))
+            out.write(
+                _records(
+                    payload,
+                    sequences[from_server],
+                    sequences[not from_server],
+                    from_server,
+                    n * 1_000_000,
+                    1000,
+                )
+            )
             sequences[from_server] += len(payload)
         sequence, at_ns = sequences[True], len(steps) * 1_000_000
         done = 0
