@@ -7,6 +7,7 @@ raises because of it.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,8 +20,8 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.events import BytesMissing, Event, LinkEnded, MessageSeen, SideClosed
 from spicereplay.protocol.framing import Framer
-from spicereplay.protocol.index import MessageIndex
-from spicereplay.protocol.link import MAGIC, Link, LinkStatus, parse_link
+from spicereplay.protocol.index import MessageIndex, Release
+from spicereplay.protocol.link import MAGIC, MECHANISM_SASL, Link, LinkStatus, parse_link
 
 LINK_STAGE_BYTES: Final = 256 * 1024
 """More than the longest link stage can take; a stream that has not finished it by then never will."""
@@ -42,7 +43,7 @@ class Assumption:
 
 
 class GrowingStream:
-    """A byte stream that is appended to while it is being read."""
+    """A byte stream that is appended to at its end while it is read, and forgotten from its front."""
 
     def __init__(self) -> None:
         self._memory = np.empty(4096, np.uint8)
@@ -74,11 +75,28 @@ class GrowingStream:
         """Note that `length` bytes are missing here."""
         self.end += length
 
+    def forget(self, before: int) -> bool:
+        """Drop the chunks that end at position `before` or earlier, once they are half of all; whether it did.
+
+        Views returned earlier keep what they show.
+        """
+        ends = self._columns[0, : self._chunks] + self._columns[2, : self._chunks]
+        n = int(np.searchsorted(ends, before, "right"))
+        freed = int(self._columns[2, :n].sum())
+        if not n or (2 * freed < self._filled and 2 * n < self._chunks):
+            return False
+        self._memory = self._memory[freed : self._filled].copy()
+        self._filled -= freed
+        self._columns = np.concatenate(
+            (self._columns[:, n : self._chunks], np.empty((4, 16), np.int64)), axis=1
+        )
+        self._chunks -= n
+        self._columns[1, : self._chunks] -= freed
+        return True
+
     def view(self) -> ByteStream:
         """Return what is there now."""
-        position, offset, length, time_ns = (
-            np.ascontiguousarray(self._columns[i, : self._chunks]) for i in range(4)
-        )
+        position, offset, length, time_ns = (self._columns[i, : self._chunks] for i in range(4))
         return ByteStream(
             file=self._memory[: self._filled],
             spill=b"",
@@ -102,7 +120,23 @@ class _Half:
     stream: ByteStream = field(default_factory=lambda: stream_of(b""))
     framer: Framer | None = None
     closed: bool = False
-    holes_told: int = 0
+    closed_time_ns: int = 0
+    closing_told: bool = False
+    holes: list[BytesMissing] = field(default_factory=list)
+    """Holes in the sequence of bytes that `events` has not told yet, in order."""
+    silent_told: int = 0
+    """How many of the framer's holes `events` has taken over."""
+
+    @property
+    def end(self) -> int:
+        """One past the last byte known."""
+        return self.stream.end if self.growing is None else self.growing.end
+
+    def look(self) -> ByteStream:
+        """Return all that is there now."""
+        if self.growing is not None and self.growing.end != self.stream.end:
+            self.stream = self.growing.view()
+        return self.stream
 
 
 class ChannelEngine:
@@ -116,9 +150,12 @@ class ChannelEngine:
         fallback: ChannelType | None = None,
         limits: Limits = DEFAULT_LIMITS,
         defects: DefectLog | None = None,
+        release: Release | None = None,
     ) -> None:
-        """`assumed` takes the place of a link stage; `fallback` is the channel where the link stage lacks the
-        client's side, which alone names it.
+        """Begin with the link stage, or without one.
+
+        `assumed` takes the place of a link stage; `fallback` is the channel where the link stage lacks the
+        client's side, which alone names it. `release` is told which part of the streams' file was read through.
         """
         self.limits = limits
         self.defects = DefectLog(limits.defects_per_kind) if defects is None else defects
@@ -128,28 +165,31 @@ class ChannelEngine:
         self._where = where
         self._fallback = fallback
         self._halves = {side: _Half(side) for side in Side}
-        self._events: list[Event] = []
+        self._release = release
+        self._waiting: Link | None = None
+        self._link_event: LinkEnded | None = None
         if assumed is not None:
-            self._start_framing(assumed.channel, assumed.mini_header, {side: 0 for side in Side}, assumed.units)
+            starts = dict.fromkeys(Side, 0)
+            self._start_framing(assumed.channel, assumed.mini_header, starts, units=assumed.units)
 
     # -- bytes in -----------------------------------------------------------------------------------------
 
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time_ns: int) -> None:
         """Take bytes that `side` put on the wire at `time_ns`."""
-        half = self._open_half(side)
-        assert half.growing is not None
-        half.growing.append(data, time_ns)
-        self._advance(half, time_ns)
+        half, growing = self._open_half(side)
+        growing.append(data, time_ns)
+        self._advance(half)
 
     def gap(self, side: Side, length: int, time_ns: int) -> None:
         """Note that `length` bytes which `side` sent are not to be had."""
         if length < 0:
             raise UsageError(f"a gap of {length} bytes")
-        half = self._open_half(side)
-        assert half.growing is not None
-        half.growing.skip(length)
-        self._events.append(BytesMissing(time_ns, side, half.growing.end - length, length))
-        self._advance(half, time_ns)
+        half, growing = self._open_half(side)
+        if not length:
+            return
+        growing.skip(length)
+        half.holes.append(BytesMissing(time_ns, side, growing.end - length, length))
+        self._advance(half)
 
     def close(self, side: Side, time_ns: int) -> None:
         """Note that `side` sends no more; what it left unfinished is settled."""
@@ -157,8 +197,8 @@ class ChannelEngine:
         if half.closed:
             return
         half.closed = True
-        self._advance(half, time_ns)
-        self._events.append(SideClosed(time_ns, side))
+        half.closed_time_ns = time_ns
+        self._advance(half)
 
     def feed(self, side: Side, stream: ByteStream | None) -> None:
         """Take all that `side` ever sent, at once; None: the capture does not hold that direction.
@@ -171,87 +211,146 @@ class ChannelEngine:
         half.seen = stream is not None
         if stream is not None:
             half.stream = stream
-            self._events += [BytesMissing(time_ns, side, at, length) for at, length, time_ns in stream.gaps()]
+            half.holes = [BytesMissing(time_ns, side, at, length) for at, length, time_ns in stream.gaps()]
         half.closed = True
-        self._advance(half, int(half.stream.time_ns[-1]) if len(half.stream.time_ns) else 0)
+        half.closed_time_ns = int(half.stream.time_ns[-1]) if len(half.stream.time_ns) else 0
+        self._advance(half)
 
-    def _open_half(self, side: Side) -> _Half:
+    def _open_half(self, side: Side) -> tuple[_Half, GrowingStream]:
         half = self._halves[side]
         if half.closed:
             raise UsageError(f"{self._where}: {side} is closed")
+        if self.assumed is not None and self.assumed.units:
+            raise UsageError(f"{self._where}: a recording of whole messages has to be fed whole")
         if half.growing is None:
             half.growing = GrowingStream()
-        return half
+        return half, half.growing
 
-    # -- link stage ---------------------------------------------------------------------------------------
-
-    def _advance(self, half: _Half, time_ns: int) -> None:
-        if half.growing is not None:
-            half.stream = half.growing.view()
+    def _advance(self, half: _Half) -> None:
         if self.assumed is None and self.link is None:
-            self._try_link(time_ns)
-            if self.link is not None:
+            if self._try_link():
                 for other in self._halves.values():
                     self._frame(other)
             return
         self._frame(half)
 
-    def _try_link(self, time_ns: int) -> None:
-        """Parse the link stage from what there is; both sides must have begun, or be known to be absent."""
-        client, server = self._halves[Side.CLIENT], self._halves[Side.SERVER]
-        prefix = {
-            side: half.stream.read(0, LINK_STAGE_BYTES) if half.seen else None
-            for side, half in self._halves.items()
-        }
-        link = parse_link(prefix[Side.CLIENT], prefix[Side.SERVER], limits=self.limits)
+    # -- link stage ---------------------------------------------------------------------------------------
+
+    def _try_link(self) -> bool:
+        """Parse the link stage if there is more of it than the last look wanted; whether it is over."""
+        if self._waiting is not None and self._must_wait(self._waiting):
+            return False
+        client, server = (self._link_bytes(side) for side in (Side.CLIENT, Side.SERVER))
+        link = parse_link(client, server, limits=self.limits)
         if link.status is LinkStatus.INCOMPLETE:
-            over = all(h.closed for h in (client, server)) or any(
-                len(p or b"") >= LINK_STAGE_BYTES for p in prefix.values()
-            )
-            if not over:
-                return
-            self.defects.add(
-                DefectKind.LINK_MALFORMED, self._where, "the connection ends within the link stage", time_ns=time_ns
-            )
-        elif link.status is LinkStatus.MALFORMED:
-            self.defects.add(DefectKind.LINK_MALFORMED, self._where, link.detail, time_ns=time_ns)
-        elif link.status is LinkStatus.REFUSED:
-            self.defects.add(DefectKind.LINK_REFUSED, self._where, link.detail, time_ns=time_ns)
+            if self._must_wait(link):
+                self._waiting = link
+                return False
+            link = self._link_with_holes(link)
+        time_ns = self._link_time(link)
+        match link.status:
+            case LinkStatus.INCOMPLETE:
+                kind, detail = DefectKind.LINK_MALFORMED, "the connection ends within the link stage"
+                self.defects.add(kind, self._where, detail, time_ns=time_ns)
+            case LinkStatus.MALFORMED:
+                self.defects.add(DefectKind.LINK_MALFORMED, self._where, link.detail, time_ns=time_ns)
+            case LinkStatus.REFUSED:
+                self.defects.add(DefectKind.LINK_REFUSED, self._where, link.detail, time_ns=time_ns)
         self.link = link
-        self._events.append(LinkEnded(time_ns, link))
-        if link.status is not LinkStatus.ESTABLISHED:
-            return
-        channel = self._fallback if link.channel is None else link.channel
-        if not isinstance(channel, ChannelType):
-            what = "unknown" if link.channel is None else f"of type {link.channel}, which the protocol does not define"
-            self.defects.add(DefectKind.LINK_MALFORMED, self._where, f"the channel is {what}", time_ns=time_ns)
-            return
-        self._start_framing(
-            channel,
-            link.mini_header,
-            {Side.CLIENT: link.client_bytes, Side.SERVER: link.server_bytes},
-            units=False,
+        self._link_event = LinkEnded(time_ns, link)
+        if link.status is LinkStatus.ESTABLISHED:
+            self._start_linked(link, time_ns)
+        return True
+
+    def _must_wait(self, link: Link) -> bool:
+        """Whether an incomplete link stage can still be completed by bytes that have yet to come."""
+        assert link.waits_for is not None
+        awaited = self._halves[link.waits_for]
+        if any(hole.position < link.needs_bytes for hole in awaited.holes):
+            return not all(half.closed for half in self._halves.values())
+        return not awaited.closed and awaited.end < link.needs_bytes
+
+    def _link_bytes(self, side: Side) -> bytes | None:
+        half = self._halves[side]
+        return half.look().read(0, LINK_STAGE_BYTES) if half.seen else None
+
+    def _link_with_holes(self, link: Link) -> Link:
+        """Look again at a link stage with a hole where the authentication is; its lengths are fixed.
+
+        What the hole held is taken for zero bytes: a ticket nobody reads, and a result that says yes.
+        """
+        halves = [self._halves[side] for side in (Side.CLIENT, Side.SERVER)]
+        told = (link.client_common_caps, link.server_common_caps)
+        if not any(half.holes for half in halves) or any(
+            half.seen and words is None for half, words in zip(halves, told, strict=True)
+        ):
+            return link
+        client, server = (_filled(half.stream, LINK_STAGE_BYTES) if half.seen else None for half in halves)
+        second = parse_link(client, server, limits=self.limits)
+        if second.status is not LinkStatus.ESTABLISHED or second.mechanism == MECHANISM_SASL:
+            return link
+        self.defects.add(
+            DefectKind.BYTES_MISSING,
+            self._where,
+            "bytes of the authentication are missing; that it succeeded is assumed",
+            time_ns=self._link_time(second),
         )
+        return second
+
+    def _link_time(self, link: Link) -> int:
+        """When the byte arrived that ended the link stage."""
+        times = [
+            half.stream.time_at(max(0, used - 1))
+            for half, used in zip(self._halves.values(), (link.server_bytes, link.client_bytes), strict=True)
+            if len(half.stream.time_ns) and used
+        ]
+        return max(times, default=0)
+
+    def _start_linked(self, link: Link, time_ns: int) -> None:
+        channel = self._fallback if link.channel is None else link.channel
+        if isinstance(channel, ChannelType):
+            # After SASL the bytes are wrapped unless TLS did that, which cannot be seen here: messages have to show.
+            self._start_framing(
+                channel,
+                link.mini_header,
+                {Side.CLIENT: link.client_bytes, Side.SERVER: link.server_bytes},
+                trusted=link.mechanism != MECHANISM_SASL,
+            )
+            return
+        undefined = f"of type {link.channel}, which the protocol does not define"
+        what = "unknown" if link.channel is None else undefined
+        self.defects.add(DefectKind.LINK_MALFORMED, self._where, f"the channel is {what}", time_ns=time_ns)
 
     # -- messages -----------------------------------------------------------------------------------------
 
-    def _start_framing(self, channel: ChannelType, mini_header: bool, start: dict[Side, int], units: bool) -> None:
+    def _start_framing(
+        self,
+        channel: ChannelType,
+        mini_header: bool,
+        start: dict[Side, int],
+        *,
+        trusted: bool = False,
+        units: bool = False,
+    ) -> None:
         for side, half in self._halves.items():
             half.framer = Framer(
                 channel,
                 side,
                 mini_header=mini_header,
                 start=start[side],
-                trusted=self.assumed is None,
+                trusted=trusted,
                 units=units,
                 limits=self.limits,
                 defects=self.defects,
                 where=f"{self._where} from {side}",
+                release=self._release,
             )
 
     def _frame(self, half: _Half) -> None:
-        if half.framer is not None and half.seen:
-            half.framer.advance(half.stream, final=half.closed)
+        framer = half.framer
+        if framer is None or not half.seen or not (half.closed or framer.wants(half.end)):
+            return
+        framer.advance(half.look(), final=half.closed)
 
     # -- what came of it ----------------------------------------------------------------------------------
 
@@ -265,38 +364,78 @@ class ChannelEngine:
         return None if half.framer is None else half.framer.index(half.stream)
 
     def events(self) -> list[Event]:
-        """Return what the bytes so far caused, oldest first, and forget it.
+        """Return what the bytes so far caused, and forget it, and the bytes that caused it.
 
-        Within a side events are in the order of its bytes; across sides they are ordered by time.
+        Within a side events are in the order of its bytes, whatever the pieces in which these came; the two
+        sides are merged by time.
         """
         events: list[Event] = []
-        for half in self._halves.values():
-            framer = half.framer
-            if framer is None:
-                continue
-            index = framer.drain(half.stream, final=half.closed)
-            events += [
-                MessageSeen(
-                    int(index.time_ns[i]),
-                    half.side,
-                    int(index.type[i]),
-                    int(index.size[i]),
-                    int(index.serial[i]),
-                    bool(index.sub[i]),
-                    bool(index.partial[i]),
-                    index.body(i),
-                )
-                for i in range(len(index))
-            ]
-            events += [
-                BytesMissing(h.time_ns, half.side, h.position, h.length) for h in framer.holes[half.holes_told :]
-            ]
-            half.holes_told = len(framer.holes)
-        events += self._events
-        self._events = []
-        # The link stage comes before all, the end of a side after what it sent.
-        events.sort(key=lambda e: (not isinstance(e, LinkEnded), e.time_ns, isinstance(e, SideClosed)))
+        if self._link_event is not None:
+            events.append(self._link_event)
+            self._link_event = None
+        sides = (self._events_of(half) for half in self._halves.values())
+        events += heapq.merge(*sides, key=lambda event: event.time_ns)
         return events
+
+    def _events_of(self, half: _Half) -> list[Event]:
+        framer = half.framer
+        events: list[Event] = []
+        if framer is not None:
+            index = framer.drain(half.stream, final=half.closed)
+            silent = framer.holes[half.silent_told :]
+            half.silent_told += len(silent)
+            half.holes += [BytesMissing(h.time_ns, half.side, h.position, h.length) for h in silent]
+            half.holes.sort(key=lambda hole: hole.position)
+            ends = _ends(index, framer)
+            told = 0
+            for i in range(len(index)):
+                while told < len(half.holes) and half.holes[told].position < ends[i]:
+                    events.append(half.holes[told])
+                    told += 1
+                events.append(_seen(index, i))
+            del half.holes[:told]
+            if half.growing is not None and half.growing.forget(framer.keeps_from):
+                half.stream = half.growing.view()
+                framer.rewind_chunks()
+        if half.closed and not half.closing_told and (framer is not None or self.link is not None):
+            events += half.holes
+            half.holes = []
+            events.append(SideClosed(half.closed_time_ns, half.side))
+            half.closing_told = True
+        return events
+
+
+def _ends(index: MessageIndex, framer: Framer) -> list[int]:
+    """Return where each message ends; one that swallowed others ends where the next one begins."""
+    ends = index.position + index.size
+    own = np.flatnonzero(~index.sub)
+    starts = index.position[own] - framer.header_bytes
+    # The first header not drained yet bounds the last row.
+    following = np.append(starts[1:], max(framer.keeps_from, int(starts[-1]) + 1) if len(own) else 0)
+    ends[own] = np.minimum(ends[own], following[: len(own)])
+    carrier = np.searchsorted(index.position[own], index.position, "right") - 1
+    return [int(end) for end in ends[own][carrier]]
+
+
+def _seen(index: MessageIndex, row: int) -> MessageSeen:
+    return MessageSeen(
+        int(index.time_ns[row]),
+        index.side,
+        int(index.type[row]),
+        int(index.size[row]),
+        int(index.serial[row]),
+        bool(index.sub[row]),
+        bool(index.partial[row]),
+        index.body(row),
+    )
+
+
+def _filled(stream: ByteStream, length: int) -> bytes:
+    """Return the first bytes of a stream with zeros where they are missing."""
+    data = bytearray(min(length, stream.end))
+    for at, piece in stream.pieces(0, len(data)):
+        data[at : at + len(piece)] = piece
+    return bytes(data)
 
 
 def begins_with_link(stream: ByteStream) -> bool:

@@ -29,9 +29,11 @@ from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
 from spicereplay.protocol._kernels import framing as kernel
+from spicereplay.protocol._rows import Rows
 from spicereplay.protocol.enums import ChannelType, Side
-from spicereplay.protocol.index import MessageIndex
+from spicereplay.protocol.index import MessageIndex, Release
 from spicereplay.protocol.messages.common import sub_messages
+from spicereplay.units import MIB
 
 MINI_HEADER_BYTES: Final = 6
 FULL_HEADER_BYTES: Final = 18
@@ -40,6 +42,8 @@ CHAIN: Final = 3
 """Headers that must follow each other before a position counts as a message boundary."""
 ROWS: Final = 1 << 16
 """Rows scanned at a time."""
+WINDOW: Final = 32 * MIB
+"""Bytes of the stream scanned at a time: what of a mapped capture file is resident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def bounds(channel: ChannelType, side: Side, unbounded: int) -> tuple[Int64Array
     for kind, (low, high) in known.items():
         least[kind] = low
         # A later version of the protocol may append fields to a message of fixed size.
-        most[kind] = unbounded if high is None else high + 64
+        most[kind] = unbounded if high is None else min(unbounded, high + 64)
     return least, most
 
 
@@ -89,123 +93,156 @@ class Framer:
         limits: Limits,
         defects: DefectLog,
         where: str,
+        release: Release | None = None,
     ) -> None:
+        """`start` is where the first message is expected (`trusted`) or the search for one begins."""
         self.channel = channel
         self.side = side
         self.header_bytes = MINI_HEADER_BYTES if mini_header else FULL_HEADER_BYTES
         self.position = start
         """Start of the first message that is not complete yet."""
         self.holes: list[Hole] = []
+        """Where bytes are missing although no sequence number is."""
+        self.tails: list[Tail] = []
+        """In a recording of whole messages: what is left of those that lost their head."""
         self.unparsed_bytes = 0
         self._trusted = trusted
         self._units = units
         self._limits = limits
         self._defects = defects
         self._where = where
+        self._release = release
         self._least, self._most = bounds(channel, side, limits.message_bytes)
-        self.tails: list[Tail] = []
-        """In a recording of whole messages: what is left of those that lost their head."""
         self._searching = units or not trusted
         """Looking for a message boundary from `position` on."""
         self._lost_from = start
+        """Where the bytes begin that belong to no message, while searching."""
         self._chunk = 0
         self._needed = start
-        self._blocks: list[_Rows] = []
-        self._held: list[_Rows] = []
+        self._rows = Rows()
         self._first_serial = 1
+        self._lists_checked = -1
+        """Body position of the last list whose entries were checked: a list's mistakes are noted once."""
 
     # -- walking ------------------------------------------------------------------------------------------
 
+    def wants(self, end: int) -> bool:
+        """Whether a stream that reaches `end` can tell anything new."""
+        return end >= self._needed
+
     def advance(self, stream: ByteStream, *, final: bool = False) -> int:
         """Find the messages that `stream` completes; with `final`, no byte will follow. Return how many."""
-        if not final and stream.end < self._needed:
+        if not final and not self.wants(stream.end):
             return 0
-        memory = _memory(stream)
         before = self.count
-        while True:
-            if self._searching and not self._search(stream, memory, final):
-                break
-            status = self._scan(stream, memory)
-            if status == kernel.FULL:
-                continue
-            if status == kernel.MORE:
-                break
-            if status == kernel.HOLE:
-                self._lose_boundary(stream)
-            elif not self._accept_unknown(stream, memory, final):
-                break
+        memory = _memory(stream)
+        while self._step(stream, memory, final):
+            pass
         if final:
             self._finish(stream)
         return self.count - before
 
     @property
     def count(self) -> int:
-        """Messages found so far, sub-messages not counted."""
-        return sum(len(b[0]) for b in self._blocks)
+        """Messages found and not drained, sub-messages not counted."""
+        return self._rows.count
+
+    @property
+    def keeps_from(self) -> int:
+        """Stream position from which on bytes may still be looked at."""
+        kept = self._lost_from if self._searching else self.position
+        if self.count:
+            _, body, _ = self._rows.last
+            kept = min(kept, body - self.header_bytes)
+        return kept
+
+    def rewind_chunks(self) -> None:
+        """Note that chunks were dropped from the front of the stream, so that their numbers changed."""
+        self._chunk = 0
+
+    def _step(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
+        """Go as far as one rule reaches; False when only more bytes help."""
+        if self._searching and not self._search(stream, memory, final):
+            return False
+        status = self._scan(stream, memory)
+        if status == kernel.FULL:
+            return True
+        if status == kernel.MORE:
+            return False
+        if status == kernel.HOLE:
+            self._lose_boundary()
+            return True
+        return self._judge(stream, memory, final)
 
     def _scan(self, stream: ByteStream, memory: _Memory) -> int:
-        n = min(ROWS, max(16, (stream.end - self.position) // self.header_bytes + 1))
-        out = (
-            np.empty(n, np.int64),
-            np.empty(n, np.uint16),
-            np.empty(n, np.uint32),
-            np.empty(n, np.int64),
-            np.zeros(n, np.int64),
-            np.empty(n, np.uint8),
-        )
+        room = min(ROWS, max(16, (stream.end - self.position) // self.header_bytes + 1))
+        out = self._rows.room(room)
+        first = self._chunk
         rows, status, self._chunk, self.position, self._needed = kernel.scan(
             *memory,
             stream.time_ns,
             self._chunk,
             self.position,
+            self.position + WINDOW,
             self.header_bytes,
             self._limits.message_bytes,
             self._least,
             self._most,
             not (self._trusted or self._units),
-            *out,
+            self._units,
+            out[0],
+            out[1],
+            out[2],
+            out[3],
+            out[4],
+            out[5],
         )
-        if rows:
-            self._blocks.append(_rows(out, slice(rows)) if rows < n else out)
+        self._rows.took(rows)
+        if rows and self._trusted and not self._units and (out[-1][:rows] & kernel.PARTIAL).any():
+            self._trusted = False
+        if self._release is not None and len(stream.offset):
+            _release(stream, first, self._chunk, self._release)
         return status
 
-    def _lose_boundary(self, stream: ByteStream) -> None:
-        """The header at `position` is not there."""
+    def _lose_boundary(self) -> None:
+        """Note that the header at `position` is not there, or is none."""
         self._trusted = False
         self._searching = True
         self._lost_from = self.position
 
+    # -- searching ----------------------------------------------------------------------------------------
+
     def _search(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
         """Look for a boundary; True when the walk can go on from `position`."""
-        find = self._find_unit if self._units else self._find_chain
-        if not find(stream, memory, final):
+        found = self._find_unit(stream) if self._units else self._find_chain(stream, memory, final)
+        if not found:
             return False
         self._searching = False
-        lost = self.position - self._lost_from
-        present = sum(len(piece) for _, piece in stream.pieces(self._lost_from, self.position)) if lost else 0
-        if present and self._units:
-            start = int(stream.position[np.searchsorted(stream.position, self._lost_from, "left")])
-            self.tails.append(Tail(start, present, stream.time_at(start)))
-        elif present:
-            self.unparsed_bytes += present
-            self._defects.add(
-                DefectKind.FRAMING_LOST,
-                self._where,
-                f"{present} bytes belong to no message; the next one was found again behind them",
-                time_ns=stream.time_at(self.position),
-                position=self._lost_from,
-            )
+        if self._units:
+            self._note_tails(stream, self._lost_from, self.position)
+            return True
+        skipped = _present(stream, self._lost_from, self.position)
+        if skipped:
+            self._note_unparsed(stream, skipped, "the next one was found again behind them")
         return True
 
     def _find_chain(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
-        answer, self._chunk, position = kernel.find_boundary(
-            *memory, self._chunk, self.position, stream.end, self.header_bytes, self._least, self._most, CHAIN, final
+        answer, self._chunk, self.position, needed = kernel.find_boundary(
+            *memory,
+            self._chunk,
+            self.position,
+            stream.end,
+            self.header_bytes,
+            self._least,
+            self._most,
+            CHAIN,
+            final,
         )
-        self.position = position
-        self._needed = stream.end + 1
+        self._needed = needed if answer == 2 else stream.end + 1
         return answer == 1
 
-    def _find_unit(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
+    def _find_unit(self, stream: ByteStream) -> bool:
+        """Find the first packet that begins a message which ends with a packet."""
         i = int(np.searchsorted(stream.position, self.position, "left"))
         ends = stream.position + stream.length
         while i < len(stream.position):
@@ -213,14 +250,35 @@ class Framer:
             kind, size = self._header(stream, at)
             end = at + self.header_bytes + size
             j = int(np.searchsorted(ends, end, "left"))
-            if kind is not None and j < len(ends) and ends[j] == end and (j == i or self._known(kind, size)):
-                if int(stream.length[i : j + 1].sum()) == end - at:
-                    self.position, self._chunk = at, i
-                    return True
+            if (
+                kind is not None
+                and size <= self._limits.message_bytes
+                and j < len(ends)
+                and ends[j] == end
+                and (j == i or self._known(kind, size))
+                and int(stream.length[i : j + 1].sum()) == end - at
+            ):
+                self.position, self._chunk = at, i
+                return True
             i += 1
-            self.position = int(ends[i - 1])
+        self.position = max(self.position, stream.end)
         self._needed = stream.end + 1
         return False
+
+    def _note_tails(self, stream: ByteStream, start: int, stop: int) -> None:
+        """Note the packets in `[start, stop)`, none of which begins a message: tails behind holes, or nothing known."""
+        first, end = (int(i) for i in np.searchsorted(stream.position, (start, stop), "left"))
+        unknown = 0
+        for i in range(first, end):
+            at, length = int(stream.position[i]), int(stream.length[i])
+            if i == 0 or at > int(stream.position[i - 1] + stream.length[i - 1]):
+                self.tails.append(Tail(at, length, int(stream.time_ns[i])))
+            else:
+                unknown += length
+        if unknown:
+            self._note_unparsed(
+                stream, unknown, "their packets hold no message from its first byte to its last"
+            )
 
     def _header(self, stream: ByteStream, position: int) -> tuple[int | None, int]:
         head = stream.read(position, position + self.header_bytes)
@@ -236,104 +294,145 @@ class Framer:
             and bool(self._least[kind] <= size <= self._most[kind])
         )
 
-    def _accept_unknown(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
+    # -- unlikely headers ---------------------------------------------------------------------------------
+
+    def _judge(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
         """Decide about an unlikely header at `position`; False when that needs bytes that are not there yet."""
         kind, size = self._header(stream, self.position)
-        time_ns = stream.time_at(self.position)
-        follower = self.position + self.header_bytes + size
-        if kind is not None and size <= self._limits.message_bytes and not self._units:
-            # An unknown message is one if a chain of known ones follows it.
-            if not final and follower >= stream.end:
-                self._needed = follower + 1
+        assert kind is not None, "the walk read this header"
+        over = size > self._limits.message_bytes
+        if self._units:
+            self._note_over_limit(stream, kind, size)
+            self._lose_boundary()
+            # This packet begins no message, and the search must not find it again.
+            self._chunk = int(np.searchsorted(stream.position, self.position, "right"))
+            self.position = int((stream.position + stream.length)[self._chunk - 1])
+            return True
+        if not over:
+            unknown = self._follows_unknown(stream, memory, self.position + self.header_bytes + size, final)
+            if unknown is None:
                 return False
-            chunk = int(np.searchsorted(stream.position + stream.length, follower, "right"))
-            answer, headers = kernel.count_chain(
-                *memory, chunk, follower, self.header_bytes, self._least, self._most, CHAIN, final
-            )
-            if answer == 2 and headers == 0 and not final:
-                self._needed = stream.end + 1
-                return False
-            if follower == stream.end or (answer == 1 and headers >= 2):
-                self._append_unchecked(stream, kind, size, follower)
+            if unknown:
+                self._append_unchecked(stream, kind, size, self.position + self.header_bytes + size)
                 return True
+        inside: tuple[int, int] | None = None
+        suspect = self.count and not self._trusted
+        if suspect:
+            answer, chunk, found, needed = self._boundary_in_last(stream, memory, final)
+            if answer == 2:
+                self._needed = needed
+                return False
+            inside = (chunk, found) if answer == 1 else None
+        self._note_over_limit(stream, kind, size)
+        if suspect:
+            self._note_swallowed(stream, self.position if inside is None else inside[1], inside is not None)
+        if inside is None:
+            self._lose_boundary()
+        else:
+            self._chunk, self.position = inside
+        return True
+
+    def _follows_unknown(
+        self, stream: ByteStream, memory: _Memory, follower: int, final: bool
+    ) -> bool | None:
+        """Whether what follows shows that this is a message of a type not known here; None: more bytes tell."""
+        if not final and follower >= stream.end:
+            self._needed = follower + 1
+            return None
+        if follower == stream.end:
+            return True
+        chunk = int(np.searchsorted(stream.position + stream.length, follower, "right"))
+        answer, headers, needed = kernel.count_chain(
+            *memory, chunk, follower, self.header_bytes, self._least, self._most, CHAIN, final
+        )
+        if answer == 2:
+            self._needed = needed
+            return None
+        return answer == 1 and headers >= 2
+
+    def _boundary_in_last(
+        self, stream: ByteStream, memory: _Memory, final: bool
+    ) -> tuple[int, int, int, int]:
+        """Find a boundary inside the last message: it swallowed what came next if bytes went missing in it."""
+        _, start, _ = self._rows.last
+        chunk = int(np.searchsorted(stream.position + stream.length, start, "right"))
+        return kernel.find_boundary(
+            *memory, chunk, start, self.position, self.header_bytes, self._least, self._most, CHAIN, final
+        )
+
+    def _note_swallowed(self, stream: ByteStream, found: int, inside: bool) -> None:
+        """Note that the last message is not followed by one: bytes of it, or behind it, are missing."""
+        size, start, flags = self._rows.last
+        if flags & kernel.PARTIAL:
+            return  # its hole is known, only the length of that was not
+        self._rows.flag_last(kernel.PARTIAL)
+        held = f"holds {found - start} only" if inside else "is not followed by another"
+        self._defects.add(
+            DefectKind.BYTES_MISSING_SILENTLY,
+            self._where,
+            f"message framing lost: a message of {size} bytes {held}, without a hole in the sequence numbers"
+            + ("; found again behind it" if inside else ""),
+            time_ns=stream.time_at(self.position),
+            position=found,
+        )
+        self.holes.append(Hole(found, None, stream.time_at(found)))
+
+    def _append_unchecked(self, stream: ByteStream, kind: int, size: int, end: int, flags: int = 0) -> None:
+        """Add the message at `position`, which ends at `end`, although its header alone would not do."""
+        body = self.position + self.header_bytes
+        serial = 0
+        if self.header_bytes == FULL_HEADER_BYTES:
+            head = stream.read(self.position, body)
+            serial = int.from_bytes(head[:8], "little", signed=True)
+            flags |= kernel.SUB_LIST if any(head[14:]) else 0
+        if not flags & kernel.PARTIAL and _present(stream, body, end) < size:
+            flags |= kernel.PARTIAL
+        self._rows.append(stream.time_at(max(end - 1, self.position)), kind, size, body, serial, flags)
+        self.position = end
+
+    # -- words --------------------------------------------------------------------------------------------
+
+    def _note_over_limit(self, stream: ByteStream, kind: int, size: int) -> None:
         if size > self._limits.message_bytes:
             self._defects.add(
                 DefectKind.OVER_LIMIT,
                 self._where,
                 f"message of type {kind} claims {size} bytes; the limit is {self._limits.message_bytes}",
-                time_ns=time_ns,
+                time_ns=stream.time_at(self.position),
                 position=self.position,
             )
-        self._trusted = False
-        self._searching = True
-        self._lost_from = self.position
-        if not self._units:
-            self._search_inside_last(stream, memory, time_ns)
-        return True
 
-    def _append_unchecked(self, stream: ByteStream, kind: int, size: int, end: int) -> None:
-        body = self.position + self.header_bytes
-        serial = 0
-        if self.header_bytes == FULL_HEADER_BYTES:
-            serial = int.from_bytes(stream.read(self.position, self.position + 8), "little", signed=True)
-        self._blocks.append(
-            (
-                np.array([stream.time_at(max(end - 1, self.position))], np.int64),
-                np.array([kind], np.uint16),
-                np.array([size], np.uint32),
-                np.array([body], np.int64),
-                np.array([serial], np.int64),
-                np.zeros(1, np.uint8),
-            )
-        )
-        self.position = end
-
-    def _search_inside_last(self, stream: ByteStream, memory: _Memory, time_ns: int) -> None:
-        """Bytes went missing inside the last message, and it swallowed what came next: look there first."""
-        if not self._blocks:
-            return
-        last = self._blocks[-1]
-        start = int(last[3][-1])  # its body
-        if last[5][-1] & kernel.PARTIAL or start >= self.position:
-            return
-        chunk = int(np.searchsorted(stream.position + stream.length, start, "right"))
-        answer, chunk, found = kernel.find_boundary(
-            *memory, chunk, start, self.position, self.header_bytes, self._least, self._most, CHAIN, True
-        )
-        if answer != 1:
-            return
-        last[5][-1] |= kernel.PARTIAL
+    def _note_unparsed(self, stream: ByteStream, count: int, but: str) -> None:
+        self.unparsed_bytes += count
         self._defects.add(
-            DefectKind.BYTES_MISSING_SILENTLY,
+            DefectKind.FRAMING_LOST,
             self._where,
-            f"message framing lost: a message of {int(last[2][-1])} bytes holds {found - start} only, without a "
-            "hole in the sequence numbers; found again behind it",
-            time_ns=time_ns,
-            position=found,
+            f"{count} bytes belong to no message; {but}",
+            time_ns=stream.time_at(self._lost_from),
+            position=self._lost_from,
         )
-        self.holes.append(Hole(found, None, stream.time_at(found)))
-        self.position = self._lost_from = found
-        self._chunk = chunk
-        self._searching = False
 
     def _finish(self, stream: ByteStream) -> None:
-        """The stream ends here: what is left is a message cut off, or belongs to none."""
-        left = sum(len(piece) for _, piece in stream.pieces(self.position, stream.end))
+        """Settle what is left where the stream ends: a message cut off, or bytes that belong to none."""
         if self._searching:
-            left = sum(len(piece) for _, piece in stream.pieces(self._lost_from, stream.end))
+            if self._units:
+                self._note_tails(stream, self._lost_from, stream.end)
+            elif left := _present(stream, self._lost_from, stream.end):
+                self._note_unparsed(stream, left, "no message was found behind them")
+            return
+        left = _present(stream, self.position, stream.end)
         if not left:
             return
         kind, size = self._header(stream, self.position)
-        time_ns = int(stream.time_ns[-1])
-        if kind is not None and not self._searching and size <= self._limits.message_bytes:
-            self._append_unchecked(stream, kind, size, stream.end)
-            self._blocks[-1][5][-1] |= kernel.PARTIAL
-            detail = f"the last message, type {kind}, has {left - self.header_bytes} of its {size} bytes"
-        else:
+        time_ns, position = int(stream.time_ns[-1]), self.position
+        if kind is None:
             self.unparsed_bytes += left
-            detail = f"{left} bytes at the end belong to no message"
+            detail = f"the last {left} bytes are less than the header of a message"
+        else:
+            self._append_unchecked(stream, kind, size, stream.end, kernel.PARTIAL)
+            detail = f"the last message, type {kind}, has {left - self.header_bytes} of its {size} bytes"
         self._defects.add(
-            DefectKind.MESSAGE_INCOMPLETE, self._where, detail, time_ns=time_ns, position=self.position
+            DefectKind.MESSAGE_INCOMPLETE, self._where, detail, time_ns=time_ns, position=position
         )
 
     # -- result -------------------------------------------------------------------------------------------
@@ -343,27 +442,21 @@ class Framer:
 
         While the stream is not trusted the last message is held back: it may turn out to have swallowed others.
         """
-        index = self.index(stream, keep_last=not (final or self._trusted or self._units))
-        self._first_serial += int((~index.sub).sum())
-        self._blocks = self._held
+        held = 0 if final or self._trusted or self._units else min(1, self.count)
+        count = self.count - held
+        index = self._index(stream, count)
+        self._first_serial += count
+        self._rows.forget(count)
         return index
 
-    def index(self, stream: ByteStream, *, keep_last: bool = False) -> MessageIndex:
+    def index(self, stream: ByteStream) -> MessageIndex:
         """Return the messages found so far, with a row for each sub-message."""
-        self._held: list[_Rows] = []
-        if self._blocks and keep_last:
-            last = self._blocks[-1]
-            self._held = [_rows(last, slice(-1, None))]
-            self._blocks[-1] = _rows(last, slice(None, -1))
-        if self._blocks:
-            if len(self._blocks) > 1:
-                self._blocks = [_joined(self._blocks)]
-            time_ns, kind, size, position, serial, flags = self._blocks[0]
-        else:
-            time_ns = position = serial = np.empty(0, np.int64)
-            kind, size, flags = np.empty(0, np.uint16), np.empty(0, np.uint32), np.empty(0, np.uint8)
+        return self._index(stream, self.count)
+
+    def _index(self, stream: ByteStream, count: int) -> MessageIndex:
+        time_ns, kind, size, position, serial, flags = self._rows.columns(count)
         if self.header_bytes == MINI_HEADER_BYTES:
-            serial = np.arange(self._first_serial, self._first_serial + len(kind), dtype=np.int64)
+            serial = np.arange(self._first_serial, self._first_serial + count, dtype=np.int64)
         partial = (flags & kernel.PARTIAL) != 0
         index = MessageIndex(
             self.channel,
@@ -374,8 +467,9 @@ class Framer:
             size,
             position,
             serial,
-            np.zeros(len(kind), np.bool_),
+            np.zeros(count, np.bool_),
             partial,
+            self._release,
         )
         if self.side is Side.CLIENT:
             return index
@@ -396,13 +490,16 @@ class Framer:
                 head = index.stream.read(int(index.position[row]) - 4, int(index.position[row]))
                 at = int.from_bytes(head, "little")
             found, problems = sub_messages(body, at, limits=self._limits)
-            for kind, detail, offset in problems:
-                self._defects.add(
-                    kind, self._where, detail, time_ns=int(index.time_ns[row]), position=int(index.position[row]) + offset
-                )
+            start = int(index.position[row])
+            if start > self._lists_checked:
+                self._lists_checked = start
+                for kind, detail, offset in problems:
+                    self._defects.add(
+                        kind, self._where, detail, time_ns=int(index.time_ns[row]), position=start + offset
+                    )
             for n, sub in enumerate(found):
                 key = row + (0.5 if is_list else -0.5) + n / (4 * len(found))
-                extra.append((key, row, sub.type, sub.size, int(index.position[row]) + sub.offset))
+                extra.append((key, row, sub.type, sub.size, start + sub.offset))
         if not extra:
             return index
         parents = np.array([e[1] for e in extra], np.intp)
@@ -419,6 +516,7 @@ class Framer:
             np.concatenate((index.serial, index.serial[parents]))[order],
             np.concatenate((index.sub, np.ones(len(extra), np.bool_)))[order],
             np.concatenate((index.partial, np.zeros(len(extra), np.bool_)))[order],
+            index.release,
         )
 
 
@@ -437,38 +535,12 @@ def nothing(channel: ChannelType, side: Side) -> MessageIndex:
     ).index(stream_of(b""))
 
 
-_Rows = tuple[
-    Int64Array, npt.NDArray[np.uint16], npt.NDArray[np.uint32], Int64Array, Int64Array, npt.NDArray[np.uint8]
-]
-"""time_ns, type, size, position of the body, serial, flags"""
-
-
-def _rows(rows: _Rows, part: slice) -> _Rows:
-    """Return a part of some rows as arrays of their own, so that the rest can be freed."""
-    time_ns, kind, size, position, serial, flags = rows
-    return (
-        time_ns[part].copy(),
-        kind[part].copy(),
-        size[part].copy(),
-        position[part].copy(),
-        serial[part].copy(),
-        flags[part].copy(),
-    )
-
-
-def _joined(blocks: list[_Rows]) -> _Rows:
-    return (
-        np.concatenate([b[0] for b in blocks]),
-        np.concatenate([b[1] for b in blocks]),
-        np.concatenate([b[2] for b in blocks]),
-        np.concatenate([b[3] for b in blocks]),
-        np.concatenate([b[4] for b in blocks]),
-        np.concatenate([b[5] for b in blocks]),
-    )
-
-
 _Memory = tuple[
-    npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
 ]
 
 
@@ -480,3 +552,21 @@ def _memory(stream: ByteStream) -> _Memory:
         stream.offset,
         stream.length,
     )
+
+
+def _present(stream: ByteStream, start: int, stop: int) -> int:
+    """How many bytes of `[start, stop)` are there."""
+    if stop <= start:
+        return 0
+    first = np.maximum(stream.position, start)
+    last = np.minimum(stream.position + stream.length, stop)
+    return int(np.maximum(last - first, 0).sum())
+
+
+def _release(stream: ByteStream, first: int, last: int, release: Release) -> None:
+    """Let go of the part of the file in which the chunks from `first` to before `last` lie."""
+    offset = stream.offset[first:last]
+    inside = offset >= 0
+    if inside.any():
+        offset, length = offset[inside], stream.length[first:last][inside]
+        release(int(offset.min()), int((offset + length).max()))

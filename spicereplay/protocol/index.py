@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from spicereplay.bytestream import ByteStream, Int64Array
 from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.units import MIB
+
+Release = Callable[[int, int], None]
+"""Told that bytes `[start, stop)` of a stream's `file` have been read and are not needed for now."""
+
+WINDOW_BYTES: Final = 32 * MIB
+"""Bytes of the stream out of which a column is gathered before `release` is told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +47,8 @@ class MessageIndex:
     sub: npt.NDArray[np.bool_]
     partial: npt.NDArray[np.bool_]
     """Bytes of it are missing from the capture."""
+    release: Release | None = None
+    """What lets go of the parts of a mapped file that were read; None: nothing has to be."""
 
     def __len__(self) -> int:
         return len(self.type)
@@ -62,17 +74,44 @@ class MessageIndex:
         from spicereplay.protocol._kernels import framing
 
         out = np.zeros(len(rows), dtype)
-        framing.gather(
-            np.frombuffer(self.stream.file, np.uint8),
-            np.frombuffer(self.stream.spill, np.uint8),
-            self.stream.position,
-            self.stream.offset,
-            self.stream.length,
-            np.ascontiguousarray(self.position[rows]),
-            np.ascontiguousarray(self.size[rows]).astype(np.int64),
-            out.view(np.uint8).reshape(len(rows), dtype.itemsize) if len(rows) else np.empty((0, 1), np.uint8),
-        )
+        if not len(rows):
+            return out
+        cells = out.view(np.uint8).reshape(len(rows), dtype.itemsize)
+        starts, sizes = self.position[rows], self.size[rows].astype(np.int64)
+        stream = self.stream
+        file, spill = np.frombuffer(stream.file, np.uint8), np.frombuffer(stream.spill, np.uint8)
+        for part in self._windows(starts):
+            framing.gather(
+                file,
+                spill,
+                stream.position,
+                stream.offset,
+                stream.length,
+                np.ascontiguousarray(starts[part]),
+                sizes[part],
+                cells[part],
+            )
+            if self.release is not None:
+                self._release(starts[part])
         return out
+
+    def _windows(self, starts: Int64Array) -> Iterator[slice]:
+        """Cut rows into runs that lie within `WINDOW_BYTES` of the stream; one run if nothing is to be released."""
+        if self.release is None or int(starts.max() - starts.min()) <= WINDOW_BYTES:
+            yield slice(0, len(starts))
+            return
+        cuts = np.flatnonzero(np.diff(starts // WINDOW_BYTES)) + 1
+        edges = [0, *cuts.tolist(), len(starts)]
+        yield from (slice(a, b) for a, b in pairwise(edges))
+
+    def _release(self, starts: Int64Array) -> None:
+        assert self.release is not None
+        stream = self.stream
+        first, last = np.searchsorted(stream.position, (starts.min(), starts.max()), "right")
+        offset, length = stream.offset[max(0, first - 1) : last], stream.length[max(0, first - 1) : last]
+        inside = offset >= 0
+        if inside.any():
+            self.release(int(offset[inside].min()), int((offset + length)[inside].max()))
 
     def between(self, start_ns: int, stop_ns: int) -> MessageIndex:
         """Return the rows with `start_ns <= time_ns < stop_ns`."""
@@ -81,15 +120,13 @@ class MessageIndex:
 
     def take(self, rows: npt.NDArray[np.intp]) -> MessageIndex:
         """Return only `rows`, in that order."""
-        return MessageIndex(
-            self.channel,
-            self.side,
-            self.stream,
-            self.time_ns[rows],
-            self.type[rows],
-            self.size[rows],
-            self.position[rows],
-            self.serial[rows],
-            self.sub[rows],
-            self.partial[rows],
+        return replace(
+            self,
+            time_ns=self.time_ns[rows],
+            type=self.type[rows],
+            size=self.size[rows],
+            position=self.position[rows],
+            serial=self.serial[rows],
+            sub=self.sub[rows],
+            partial=self.partial[rows],
         )

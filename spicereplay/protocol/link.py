@@ -23,8 +23,12 @@ MECHANISM_SPICE: Final = 1
 MECHANISM_SASL: Final = 2
 CAP_AUTH_SELECTION: Final = 0
 CAP_MINI_HEADER: Final = 3
-SASL_TEXT_BYTES: Final = 64 * 1024
-"""Longest SASL item accepted; the server's own limits are lower."""
+CAP_AUTH_SPICE: Final = 1
+CAP_AUTH_SASL: Final = 2
+SASL_ITEM_BYTES: Final = 64 * 1024
+"""Longest SASL item accepted; a Kerberos token, the longest in use, has a few thousand bytes."""
+SASL_ROUNDS: Final = 64
+"""Challenges accepted in one SASL exchange; mechanisms in use need one to three."""
 
 
 class LinkStatus(StrEnum):
@@ -61,11 +65,17 @@ class Link:
     result: int | None = None
     detail: str = ""
     """What is wrong, when it is malformed or refused."""
+    waits_for: Side | None = None
+    """Whose bytes are needed next, while it is incomplete."""
+    needs_bytes: int = 0
+    """How long the stream of that side must be before another look can tell more."""
 
     @property
     def mini_header(self) -> bool:
-        """Whether both sides announced the 6-byte header; a side not seen is taken to announce it (every server
-        does, and so does every client in use)."""
+        """Whether both sides announced the 6-byte header.
+
+        A side not seen is taken to announce it: every server does, and so does every client in use.
+        """
         sides = (self.client_common_caps, self.server_common_caps)
         return all(words is None or caps.has(words, CAP_MINI_HEADER) for words in sides)
 
@@ -87,7 +97,11 @@ def _u32(data: bytes, at: int) -> int:
 
 
 class _More(Exception):
-    """The link stage needs bytes that are not there yet."""
+    """The link stage needs bytes of a side that are not there yet."""
+
+    def __init__(self, side: Side, stop: int) -> None:
+        super().__init__(side, stop)
+        self.side, self.stop = side, stop
 
 
 class _Wrong(Exception):
@@ -97,12 +111,12 @@ class _Wrong(Exception):
 class _Reader:
     """Takes bytes off the front of what one side sent."""
 
-    def __init__(self, data: bytes, seen: bool) -> None:
-        self.data, self.at, self.seen = data, 0, seen
+    def __init__(self, side: Side, data: bytes | None) -> None:
+        self.side, self.data, self.at, self.seen = side, data or b"", 0, data is not None
 
     def peek(self, count: int) -> bytes:
         if len(self.data) - self.at < count:
-            raise _More
+            raise _More(self.side, self.at + count)
         return self.data[self.at : self.at + count]
 
     def take(self, count: int) -> bytes:
@@ -110,12 +124,31 @@ class _Reader:
         self.at += count
         return piece
 
+    def word(self) -> int:
+        return _u32(self.take(4), 0)
+
     def item(self) -> bytes:
         """Take a SASL item: u32 length and as many bytes."""
-        size = _u32(self.take(4), 0)
-        if size > SASL_TEXT_BYTES:
-            raise _Wrong(f"SASL item of {size} bytes; the limit is {SASL_TEXT_BYTES}")
+        size = self.word()
+        if size > SASL_ITEM_BYTES:
+            raise _Wrong(f"SASL item of {size} bytes; the limit is {SASL_ITEM_BYTES}")
         return self.take(size)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the stages have told so far; the fields are those of `Link`."""
+
+    connection_id: int | None = None
+    channel: ChannelType | int | None = None
+    channel_id: int | None = None
+    client_common_caps: tuple[int, ...] | None = None
+    client_channel_caps: tuple[int, ...] | None = None
+    server_common_caps: tuple[int, ...] | None = None
+    server_channel_caps: tuple[int, ...] | None = None
+    reply_error: int | None = None
+    mechanism: int | None = None
+    result: int | None = None
 
 
 def _link_body(reader: _Reader, who: str, least: int, most: int) -> bytes:
@@ -131,7 +164,9 @@ def _link_body(reader: _Reader, who: str, least: int, most: int) -> bytes:
 def _cap_words(body: bytes, counts_at: int, who: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     common, channel, offset = _u32(body, counts_at), _u32(body, counts_at + 4), _u32(body, counts_at + 8)
     if offset + 4 * (common + channel) > len(body):
-        raise _Wrong(f"{who} announces {common} + {channel} capability words at {offset}, past its {len(body)} bytes")
+        raise _Wrong(
+            f"{who} announces {common} + {channel} capability words at {offset}, past its {len(body)} bytes"
+        )
     words = tuple(_u32(body, offset + 4 * i) for i in range(common + channel))
     return words[:common], words[common:]
 
@@ -147,80 +182,106 @@ def parse_link(
     `Link.status` is `INCOMPLETE` while more bytes are needed. Sizes never exceed `limits.link_bytes` plus the
     authentication that follows. Source: spice-wire.md 2.1 to 2.5.
     """
-    c = _Reader(client or b"", client is not None)
-    s = _Reader(server or b"", server is not None)
-    fields: dict[str, object] = {}
+    c, s = _Reader(Side.CLIENT, client), _Reader(Side.SERVER, server)
+    told = _Told()
+    detail, waits_for, needs_bytes = "", None, 0
     try:
-        status, detail = _stages(c, s, fields, limits)
-    except _More:
-        status, detail = LinkStatus.INCOMPLETE, ""
+        status, detail = _stages(c, s, told, limits)
+    except _More as more:
+        status, waits_for, needs_bytes = LinkStatus.INCOMPLETE, more.side, more.stop
     except _Wrong as wrong:
         status, detail = LinkStatus.MALFORMED, str(wrong)
-    return Link(status=status, client_bytes=c.at, server_bytes=s.at, detail=detail, **fields)  # type: ignore[arg-type]
+    return Link(
+        status=status,
+        client_bytes=c.at,
+        server_bytes=s.at,
+        connection_id=told.connection_id,
+        channel=told.channel,
+        channel_id=told.channel_id,
+        client_common_caps=told.client_common_caps,
+        client_channel_caps=told.client_channel_caps,
+        server_common_caps=told.server_common_caps,
+        server_channel_caps=told.server_channel_caps,
+        reply_error=told.reply_error,
+        mechanism=told.mechanism,
+        result=told.result,
+        detail=detail,
+        waits_for=waits_for,
+        needs_bytes=needs_bytes,
+    )
 
 
-def _stages(c: _Reader, s: _Reader, fields: dict[str, object], limits: Limits) -> tuple[LinkStatus, str]:
+def _stages(c: _Reader, s: _Reader, told: _Told, limits: Limits) -> tuple[LinkStatus, str]:
     if c.seen:
         mess = _link_body(c, "link message", LINK_MESS_BYTES, limits.link_bytes)
         kind = mess[4]
-        fields["connection_id"] = _u32(mess, 0)
-        fields["channel"] = ChannelType(kind) if kind in ChannelType.__members__.values() else kind
-        fields["channel_id"] = mess[5]
-        common, channel = _cap_words(mess, 6, "link message")
-        fields["client_common_caps"], fields["client_channel_caps"] = common, channel
+        words = _cap_words(mess, 6, "link message")
+        told.connection_id = _u32(mess, 0)
+        told.channel = ChannelType(kind) if kind in ChannelType.__members__.values() else kind
+        told.channel_id = mess[5]
+        told.client_common_caps, told.client_channel_caps = words
     if s.seen:
         reply = _link_body(s, "link reply", LINK_REPLY_BYTES, limits.link_bytes)
-        fields["reply_error"] = error = _u32(reply, 0)
+        told.reply_error = error = _u32(reply, 0)
         if error:
             return LinkStatus.REFUSED, f"link reply: {error_name(error)}"
-        common, channel = _cap_words(reply, 166, "link reply")
-        fields["server_common_caps"], fields["server_channel_caps"] = common, channel
-    return _authentication(c, s, fields)
+        told.server_common_caps, told.server_channel_caps = _cap_words(reply, 166, "link reply")
+    return _authentication(c, s, told, limits)
 
 
-def _authentication(c: _Reader, s: _Reader, fields: dict[str, object]) -> tuple[LinkStatus, str]:
-    words = [fields.get("client_common_caps"), fields.get("server_common_caps")]
-    selection = all(w is None or caps.has(w, CAP_AUTH_SELECTION) for w in words)  # type: ignore[arg-type]
+def _authentication(c: _Reader, s: _Reader, told: _Told, limits: Limits) -> tuple[LinkStatus, str]:
+    both = (told.client_common_caps, told.server_common_caps)
+    selection = all(words is None or caps.has(words, CAP_AUTH_SELECTION) for words in both)
     mechanism = MECHANISM_SPICE
     if c.seen and selection:
-        if s.seen and s.data[s.at : s.at + 4] == MAGIC:
-            return _late_refusal(s, fields)
-        mechanism = _u32(c.take(4), 0)
-        fields["mechanism"] = mechanism
+        if s.data.startswith(MAGIC, s.at):
+            return _late_refusal(s, told, limits)
+        mechanism = told.mechanism = c.word()
+    elif not c.seen and selection and _offers_sasl_alone(told.server_common_caps):
+        mechanism = MECHANISM_SASL
     if mechanism == MECHANISM_SASL:
-        return _sasl(c, s, fields)
+        return _sasl(c, s, told, limits)
     if c.seen:
         c.take(TICKET_BYTES)
     if not s.seen:
         return LinkStatus.ESTABLISHED, ""
     if s.peek(4) == MAGIC:
-        return _late_refusal(s, fields)
-    fields["result"] = result = _u32(s.take(4), 0)
+        return _late_refusal(s, told, limits)
+    told.result = result = s.word()
     if result:
         return LinkStatus.REFUSED, f"link result: {error_name(result)}"
     return LinkStatus.ESTABLISHED, ""
 
 
-def _late_refusal(s: _Reader, fields: dict[str, object]) -> tuple[LinkStatus, str]:
-    """An error reply in place of the result word. Source: spice-wire.md 2.5."""
-    reply = _link_body(s, "second link reply", LINK_REPLY_BYTES, DEFAULT_LIMITS.link_bytes)
-    fields["result"] = error = _u32(reply, 0)
+def _offers_sasl_alone(words: tuple[int, ...] | None) -> bool:
+    """Whether a server wants SASL. Source: spice-wire.md 2.4: it announces exactly one of the two."""
+    return words is not None and caps.has(words, CAP_AUTH_SASL) and not caps.has(words, CAP_AUTH_SPICE)
+
+
+def _late_refusal(s: _Reader, told: _Told, limits: Limits) -> tuple[LinkStatus, str]:
+    """Take an error reply in place of the result word. Source: spice-wire.md 2.5."""
+    reply = _link_body(s, "second link reply", LINK_REPLY_BYTES, limits.link_bytes)
+    told.result = error = _u32(reply, 0)
     return LinkStatus.REFUSED, f"link reply instead of a result: {error_name(error)}"
 
 
-def _sasl(c: _Reader, s: _Reader, fields: dict[str, object]) -> tuple[LinkStatus, str]:
+def _sasl(c: _Reader, s: _Reader, told: _Told, limits: Limits) -> tuple[LinkStatus, str]:
     """Follow a SASL exchange; afterwards the stream is wrapped unless TLS carries it."""
     if not (c.seen and s.seen):
         raise _Wrong("SASL with one direction missing cannot be followed")
+    if s.peek(4) == MAGIC:
+        return _late_refusal(s, told, limits)
     s.item()
     c.item()
     c.item()
-    while True:
+    for _ in range(SASL_ROUNDS):
         s.item()
         if s.take(1) == b"\x01":
             break
         c.item()
-    fields["result"] = result = _u32(s.take(4), 0)
+    else:
+        raise _Wrong(f"SASL is not over after {SASL_ROUNDS} rounds")
+    told.result = result = s.word()
     if result:
         return LinkStatus.REFUSED, f"SASL: {s.item()[:200].rstrip(bytes(1)).decode('utf-8', 'replace')}"
     return LinkStatus.ESTABLISHED, ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spicereplay.bytestream import ByteStream
 from spicereplay.capture.connection import Connection
-from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.defects import DefectLog
 from spicereplay.limits import Limits
 from spicereplay.protocol.channel import Assumption, ChannelEngine
 from spicereplay.protocol.enums import ChannelType, Side
@@ -73,7 +73,9 @@ def watch(
     if log is None:
         return identify.other(connection)
     if guess is not None:
-        log.assumptions.append(f"{log.channel.label} channel inferred: the link message that names it is not captured")
+        log.assumptions.append(
+            f"{log.channel.label} channel inferred: the link message that names it is not captured"
+        )
     log.assumptions[:0] = unwrapped
     for side, i in ((Side.CLIENT, client), (Side.SERVER, 1 - client)):
         if absent[i]:

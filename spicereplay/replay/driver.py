@@ -106,13 +106,13 @@ def _capture(path: Path, limits: Limits, progress: Progress | None) -> Replay:
             other.append(found)
     if not watched:
         raise NoSpiceError(_nothing_found(path, capture, other))
-    for connection in other:
-        if connection.what == "tls":
+    for unread in other:
+        if unread.what == "tls":
             defects.add(
                 DefectKind.TLS_UNREADABLE,
-                f"{connection.client} → {connection.server}",
+                f"{unread.client} → {unread.server}",
                 "TLS, and no keys given: connections, sizes and times are all that can be told",
-                time_ns=connection.start_time_ns,
+                time_ns=unread.start_time_ns,
             )
     return Replay(
         path=path,
@@ -163,7 +163,9 @@ def _recording(
 
 def _reported_session_id(reports: Sequence[BugReport]) -> int | None:
     mains = (r.channels.get("main") for r in reports)
-    return next((m.session_id for m in mains if isinstance(m, MainSnapshot) and m.session_id is not None), None)
+    return next(
+        (m.session_id for m in mains if isinstance(m, MainSnapshot) and m.session_id is not None), None
+    )
 
 
 def _bug_report(path: Path, limits: Limits) -> Replay:

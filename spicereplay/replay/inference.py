@@ -61,10 +61,14 @@ def infer(streams: tuple[ByteStream, ByteStream], limits: Limits) -> tuple[int, 
     ]
     if not readings:
         return None
-    readings.sort(key=lambda r: (r.explained * (1 + r.evidence)), reverse=True)
+    readings.sort(key=lambda r: r.explained * (1 + r.evidence), reverse=True)
     best = readings[0]
     rival = next((r for r in readings if r.channel is not best.channel or r.client != best.client), None)
-    lead = 1.0 if rival is None else 1 - (rival.explained * (1 + rival.evidence)) / (best.explained * (1 + best.evidence))
+    lead = (
+        1.0
+        if rival is None
+        else 1 - (rival.explained * (1 + rival.evidence)) / (best.explained * (1 + best.evidence))
+    )
     confidence = round(best.explained * min(1.0, 0.5 + lead), 2)
     if confidence < LEAST_CONFIDENCE or best.evidence == 0:
         return None

@@ -23,7 +23,7 @@ from spicereplay.capture.container import map_member
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import Limits
 from spicereplay.protocol.channel import Assumption
-from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.enums import Side
 from spicereplay.protocol.framing import MINI_HEADER_BYTES, Framer
 from spicereplay.replay.channels import Watched, watch
 from spicereplay.session.grouping import alternating_compression, repeated_beginnings

@@ -201,7 +201,9 @@ def repeated_beginnings(log: ChannelLog) -> list[str]:
         else:
             live.add(surface)
     if repeated:
-        found.append(f"SURFACE_CREATE of surface {', '.join(map(str, sorted(repeated)[:4]))} while it was live")
+        found.append(
+            f"SURFACE_CREATE of surface {', '.join(map(str, sorted(repeated)[:4]))} while it was live"
+        )
     return found
 
 

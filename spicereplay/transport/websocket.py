@@ -125,7 +125,8 @@ def _payloads(stream: ByteStream, start: int, masked: bool, defects: DefectLog, 
         defects.add(
             DefectKind.WEBSOCKET,
             where,
-            f"{reason}; " + ("the rest cannot be read" if found is None else f"{found - position} bytes skipped"),
+            f"{reason}; "
+            + ("the rest cannot be read" if found is None else f"{found - position} bytes skipped"),
             time_ns=stream.time_at(position),
             position=position,
         )
@@ -160,7 +161,13 @@ class _Builder:
             low, high = max(at, frame.start), min(at + size, stop)
             if low < high:
                 place = self._place(frame, i, low, high)
-                row = (self.end + low - frame.start, place, high - low, int(source.time_ns[i]), int(source.packet[i]))
+                row = (
+                    self.end + low - frame.start,
+                    place,
+                    high - low,
+                    int(source.time_ns[i]),
+                    int(source.packet[i]),
+                )
                 self.rows.append(row)
             i += 1
         # A payload cut off by the end of the capture ends there.

@@ -20,11 +20,13 @@ def scan(
     time_ns: _Int64,
     chunk: int,
     start: int,
+    stop: int,
     header_bytes: int,
     most_bytes: int,
     least: _Int64,
     most: _Int64,
     strict: bool,
+    units: bool,
     out_time: _Int64,
     out_type: npt.NDArray[np.uint16],
     out_size: npt.NDArray[np.uint32],
@@ -46,7 +48,7 @@ def find_boundary(
     most: _Int64,
     want: int,
     final: bool,
-) -> tuple[int, int, int]: ...
+) -> tuple[int, int, int, int]: ...
 def count_chain(
     file: _Bytes,
     spill: _Bytes,
@@ -60,7 +62,7 @@ def count_chain(
     most: _Int64,
     want: int,
     final: bool,
-) -> tuple[int, int]: ...
+) -> tuple[int, int, int]: ...
 def gather(
     file: _Bytes,
     spill: _Bytes,
