@@ -64,7 +64,8 @@ def server_clock(ping_time_ns: Int64Array, timestamp_ns: Int64Array) -> ServerCl
         return None
     offsets = ping_time_ns - timestamp_ns
     least = int(offsets.min())
-    return ServerClock(least, len(offsets), int(np.median(offsets)) - least)
+    # A median is a float; of differences it keeps its nanoseconds.
+    return ServerClock(least, len(offsets), int(np.median(offsets - least)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

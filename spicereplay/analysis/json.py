@@ -29,10 +29,10 @@ def to_records(name: str, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def to_lines(name: str, frame: pd.DataFrame) -> Iterator[str]:
-    """Yield one line of JSON per row, each ending in a newline; control characters are escaped, as in all JSON."""
+    """Yield one line of JSON per row, without its newline; control characters are escaped, as in all JSON."""
     encode = stdlib_json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
     for record in to_records(name, frame):
-        yield encode(record) + "\n"
+        yield encode(record)
 
 
 def _column(table: str, name: str, dtype: str, unit: str, series: pd.Series[Any]) -> list[Any]:
