@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.display._kernels import blending
-from spicereplay.display.surfaces import ArgbWords
+from spicereplay.display.surfaces import ArgbWords, WordFormat
 
 Floats = npt.NDArray[np.float32]
 Channels = npt.NDArray[np.int64]
+Formats = tuple[WordFormat, WordFormat, WordFormat]
 
 
 class Factor(IntEnum):
@@ -125,10 +126,12 @@ def combine(
     destination: ArgbWords,
     *,
     component_alpha: bool = False,
+    formats: Formats = (WordFormat.A888, WordFormat.A888, WordFormat.A888),
 ) -> ArgbWords:
     """Return `destination` combined with `source`, seen through `mask` if there is one; all of one shape.
 
-    A mask counts by its alpha, with `component_alpha` by each of its channels.
+    A mask counts by its alpha, with `component_alpha` by each of its channels. `formats` are those that source,
+    mask and destination had before they became ARGB: operators that divide see 5 and 6 bits as such.
     """
     if (factors := PORTER_DUFF.get(operator)) is not None:
         out = np.array(destination, np.uint32, order="C")
@@ -142,7 +145,7 @@ def combine(
         return out
     if operator in _BLEND8 or operator is Operator.MULTIPLY:
         return _blend_modes(operator, source, mask, destination, component_alpha)
-    return _wide(operator, source, mask, destination, component_alpha)
+    return _wide(operator, source, mask, destination, component_alpha, formats)
 
 
 # --- separable blend modes on 8-bit channels --------------------------------------------------------------
@@ -328,9 +331,16 @@ def _hsl(operator: Operator, sa: Floats, s: Floats, da: Floats, d: Floats) -> Fl
     return _with_luminosity(d_sa, both, _luminosity(s) * da)
 
 
-def _floats(words: ArgbWords) -> Floats:
-    """(height, width, 4) in the order R, G, B, A, 0..1."""
-    return (_channels(words)[..., [2, 1, 0, 3]].astype(np.float32) * np.float32(1 / 255)).astype(np.float32)
+_DEPTHS: Final = {WordFormat.X555: (5, 5, 5, 8), WordFormat.R565: (5, 6, 5, 8)}
+"""Bits of R, G, B and A where they are not all 8."""
+
+
+def _floats(words: ArgbWords, format: WordFormat) -> Floats:
+    """Return (height, width, 4) in the order R, G, B, A, 0..1."""
+    bits = np.array(_DEPTHS.get(format, (8, 8, 8, 8)))
+    scale = (1.0 / ((1 << bits) - 1)).astype(np.float32)
+    levels = _channels(words)[..., [2, 1, 0, 3]] >> (8 - bits)
+    return (levels.astype(np.float32) * scale).astype(np.float32)
 
 
 def _wide(
@@ -339,17 +349,14 @@ def _wide(
     mask: ArgbWords | None,
     destination: ArgbWords,
     component_alpha: bool,
+    formats: Formats,
 ) -> ArgbWords:
-    s, d = _floats(source), _floats(destination)
+    s, d = _floats(source, formats[0]), _floats(destination, formats[2])
     sa = np.repeat(s[..., 3:], 4, axis=-1)
     if mask is not None:
-        m = _floats(mask)
+        m = _floats(mask, formats[1])
         m = m if component_alpha else np.repeat(m[..., 3:], 4, axis=-1)
         s, sa = s * m, m * sa
-        if operator >= Operator.HSL_HUE:
-            # pixman multiplies green twice and blue not at all (combine_hsl_*_u_float), and so do we.
-            s[..., 1] *= m[..., 1]
-            s[..., 2] = _floats(source)[..., 2]
     da = np.repeat(d[..., 3:], 4, axis=-1)
     if operator in _WIDE_FACTORS:
         fs, fd = (_DIVIDING[name](sa, da) for name in _WIDE_FACTORS[operator])

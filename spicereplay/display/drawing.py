@@ -21,6 +21,7 @@ from spicereplay.display.scaling import (
     IDENTITY,
     Repeat,
     Transform,
+    covers,
     scaled,
     scaled_for_rop3,
     seen_through,
@@ -29,6 +30,7 @@ from spicereplay.display.stroke import Coordinates
 from spicereplay.display.surfaces import ArgbWords, Picture, Surface, WordFormat, Words, from_argb, to_argb
 
 _OPAQUE: Final = np.uint32(0xFF000000)
+_COLOURS: Final = np.uint32(0x00FFFFFF)
 
 
 def either(*masks: Mask | None) -> Mask | None:
@@ -200,6 +202,8 @@ def _over(
         if mask is not None:
             hidden &= mask & _OPAQUE == _OPAQUE
         old = old & ~hidden
+    if format is WordFormat.X888:
+        result &= _COLOURS
     surface.put(region, from_argb(result, format), either(unknown, old))
 
 
@@ -271,6 +275,15 @@ class Layer:
             self.picture, self.transform, part, repeat=self.repeat, interpolate=self.interpolate
         )
 
+    def opaque_over(self, target: Box) -> bool:
+        """Whether it is opaque all over the target: of a format without alpha, and without an end."""
+        if self.picture.format in (WordFormat.A1, WordFormat.A8, WordFormat.A888):
+            return False
+        part = Box(self.x, self.y, self.x + target.width, self.y + target.height)
+        return self.repeat is not Repeat.NONE or covers(
+            self.picture.box, self.transform, part, interpolate=self.interpolate
+        )
+
 
 def composite(
     surface: Surface,
@@ -288,6 +301,10 @@ def composite(
     """
     if region.empty:
         return
+    if operator is Operator.SATURATE and source.opaque_over(target):
+        # The same for an opaque source, but for the rounding. Source: pixman.c, optimize_operator.
+        if mask is None or (not component_alpha and mask.opaque_over(target)):
+            operator = Operator.OVER_REVERSE
     words, unknown = source.seen(region.box, target)
     through, through_unknown = None, None
     if mask is not None:
@@ -297,7 +314,12 @@ def composite(
         _over(surface, region, words, through, either(unknown, through_unknown), surface.format)
         return
     old = to_argb(surface.read(region.box), surface.format)
-    result = combine(operator, words, through, old, component_alpha=component_alpha)
+    formats = (
+        source.picture.format,
+        WordFormat.A888 if mask is None else mask.picture.format,
+        surface.format,
+    )
+    result = combine(operator, words, through, old, component_alpha=component_alpha, formats=formats)
     if operator in (Operator.CLEAR, Operator.DISJOINT_CLEAR, Operator.CONJOINT_CLEAR):
         depends = None
     elif operator in (Operator.SRC, Operator.DISJOINT_SRC, Operator.CONJOINT_SRC):

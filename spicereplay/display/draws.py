@@ -330,21 +330,19 @@ class Draws:
             self._defect(DefectKind.OVER_LIMIT, place, f"DRAW_STROKE: more than {most} points or dashes")
 
     def _text(self, m: messages.DrawText, surface: Surface, region: Region, place: Place) -> None:
+        """Draw text; the modes are not looked at: fore is always OVER, back always a copy."""
         back = box_of(m.back_area)
-        with_back = back.left != back.right and back.top != back.bottom
-        # A mode other than PUT makes sense for nobody; the reference canvas then draws nothing at all.
-        if not region.empty and with_back and m.fore_mode != RopDescriptor.OP_PUT:
-            return
+        behind = region.within(back)
+        # The back brush is not looked at where it paints nothing, unless nothing at all is painted.
+        if region.empty or not behind.empty:
+            known, brush = self._brush(m.back_brush, surface, region, place)
+            if known:
+                drawing.fill(surface, behind, brush)
+            else:
+                _lose(surface, behind)
         fore_known, fore = self._brush(m.fore_brush, surface, region, place)
-        back_known, behind = self._brush(m.back_brush, surface, region, place)
         if region.empty:
             return
-        if with_back:
-            inside = region.within(back)
-            if back_known:
-                drawing.fill(surface, inside, behind)
-            else:
-                _lose(surface, inside)
         glyphs = m.str.glyphs if m.str is not None else ()
         if not glyphs or m.str is None:
             return

@@ -92,15 +92,30 @@ AloneDecoder = Callable[[Image, Palette | None], Decoded]
 """`decode_alone` or something that has its results ready."""
 
 
-def picture_of(decoded: Decoded) -> Picture:
-    """Return a decoded image as a canvas would hold it; the pad byte of xRGB words is 0."""
+_WIDENED: Final = (
+    (ImageType.BITMAP, PixelFormat.RGB16),
+    (ImageType.LZ4, PixelFormat.RGB16),
+    (ImageType.LZ4, PixelFormat.RGB24),
+)
+"""Images that the reference canvas holds in their own format and has pixman convert, which sets the pad byte;
+so it does with all 16-bit images that are to be cached."""
+
+
+def picture_of(decoded: Decoded, image: Image) -> Picture:
+    """Return a decoded image as a canvas would hold it.
+
+    The pad byte of xRGB words is 0 or 255; it counts where such words are read as ARGB later.
+    """
     height, width = decoded.pixels.shape[:2]
     words = np.ascontiguousarray(decoded.pixels).view(np.uint32).reshape(height, width)
     if decoded.format == PixelFormat.A8:
         return Picture((words >> 24).astype(np.uint8), WordFormat.A8, decoded.unknown)
     if decoded.alpha:
         return Picture(words, WordFormat.A888, decoded.unknown)
-    return Picture(words & _COLOURS, WordFormat.X888, decoded.unknown)
+    kept = image.descriptor.flags & _KEPT and decoded.format == PixelFormat.RGB16
+    if not kept and (image.descriptor.type, decoded.format) not in _WIDENED:
+        words = words & _COLOURS
+    return Picture(words, WordFormat.X888, decoded.unknown)
 
 
 def fitted(picture: Picture, surface: WordFormat) -> Picture:
@@ -171,7 +186,7 @@ class SessionImages:
         decoded = self._decoded(image, place, palettes, rgb16)
         if decoded is None:
             return None
-        picture = picture_of(decoded)
+        picture = picture_of(decoded, image)
         if descriptor.flags & ImageFlags.HIGH_BITS_SET and picture.format is WordFormat.X888:
             picture = Picture(picture.words | _HIGH_BITS, picture.format, picture.unknown)
         self._keep(image, picture, place)

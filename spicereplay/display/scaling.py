@@ -76,6 +76,22 @@ def _sampled(
     return out
 
 
+def covers(extent: Box, transform: Transform, part: Box, *, interpolate: bool) -> bool:
+    """Return whether every sample for `part` of the transformed plane lies inside of `extent`.
+
+    Source: pixman.c, analyze_extent.
+    """
+    reach = FIXED_ONE // 2 if interpolate else 0
+    for column in (part.left, part.right - 1):
+        for row in (part.top, part.bottom - 1):
+            x, y = ((2 * place + 1) * FIXED_ONE // 2 for place in (column, row))
+            for size, (a, b, c) in ((extent.right, transform[:3]), (extent.bottom, transform[3:])):
+                at = (a * x + b * y + (c << 16) + (1 << 15)) >> 16
+                if at - reach - (not interpolate) < 0 or at + reach - (not interpolate) >= size << 16:
+                    return False
+    return True
+
+
 def scaled(
     source: Picture, area: Box, target: Box, part: Box, *, interpolate: bool, format: WordFormat
 ) -> Picture:
@@ -88,7 +104,7 @@ def scaled(
         0, ratio(area.height, target.height), area.top * FIXED_ONE,
     )  # fmt: skip
     words, unknown = seen_through(
-        source, transform, part.shift(-target.left, -target.top), interpolate=interpolate
+        _with_pad(source, format), transform, part.shift(-target.left, -target.top), interpolate=interpolate
     )
     return Picture(from_argb(words, format), format, unknown)
 
@@ -103,9 +119,15 @@ def scaled_for_rop3(source: Picture, area: Box, target: Box, part: Box, *, inter
     left = int(np.floor(area.left / across + 0.5)) if across else 0
     top = int(np.floor(area.top / down + 0.5)) if down else 0
     words, unknown = seen_through(
-        source,
+        _with_pad(source, source.format),
         transform,
         part.shift(left - target.left, top - target.top),
         interpolate=interpolate,
     )
     return Picture(from_argb(words, source.format), source.format, unknown)
+
+
+def _with_pad(source: Picture, format: WordFormat) -> Picture:
+    """Return an xRGB source for an xRGB result as ARGB: pixman then treats the pad byte like a colour."""
+    both = source.format is WordFormat.X888 and format is WordFormat.X888
+    return source.read_as(WordFormat.A888) if both else source

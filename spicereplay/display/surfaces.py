@@ -93,10 +93,8 @@ def _scaled(values: ArgbWords, bits: int) -> ArgbWords:
 
 def from_argb(argb: ArgbWords, format: WordFormat) -> Words:
     """Return ARGB words in any format: colours cut to the bits there are, alpha dropped where there is none."""
-    if format is WordFormat.A888:
+    if format in (WordFormat.A888, WordFormat.X888):
         return argb
-    if format is WordFormat.X888:
-        return argb & _COLOURS
     if format is WordFormat.A8:
         return (argb >> 24).astype(np.uint8)
     if format is WordFormat.A1:
