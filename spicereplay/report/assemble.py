@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spicereplay.bugreport.report import BugReport
     from spicereplay.replay import Replay
 
-LIBRARIES: Final = ("numpy", "pandas", "av", "simplejpeg", "dpkt", "lz4")
+LIBRARIES: Final = ("numpy", "pandas", "av", "simplejpeg", "lz4")
 
 
 def content_of(
