@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, TypeVar
 import typer
 
 from spicereplay.errors import InputError, SpiceReplayError
-from spicereplay.text import printable
+from spicereplay.text import visible
 
 if TYPE_CHECKING:
     from spicereplay.analysis.timeline import Tables
@@ -63,7 +63,7 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
 
 def complain(text: str) -> None:
     """Print one line to stderr, safe for a terminal."""
-    print(f"spicereplay: {printable(text)}", file=sys.stderr)
+    print(f"spicereplay: {visible(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager

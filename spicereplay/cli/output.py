@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spicereplay.analysis.json import to_records
 from spicereplay.analysis.schema import TABLES
-from spicereplay.text import printable
+from spicereplay.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iter
     last = len(header) - 1
     cells = [
         list(header),
-        *([printable(c, 400 if i == last else 80) for i, c in enumerate(row)] for row in rows),
+        *([visible(c, 400 if i == last else 80) for i, c in enumerate(row)] for row in rows),
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     to_right = set(right)
@@ -49,7 +49,9 @@ def print_table(name: str, frame: pd.DataFrame, columns: Sequence[str], empty: s
         print(empty)
         return
     declared = {c.name: c for c in TABLES[name].columns}
-    numeric = [i for i, c in enumerate(columns) if declared[c].dtype not in ("category", "str", "object", "bool")]
+    numeric = [
+        i for i, c in enumerate(columns) if declared[c].dtype not in ("category", "str", "object", "bool")
+    ]
     print_rows(columns, ([_cell(r[c]) for c in columns] for r in to_records(name, frame)), numeric)
 
 
@@ -65,12 +67,12 @@ def _cell(value: Any) -> str:
 
 def print_findings(verdict: Verdict, records: Iterable[Mapping[str, Any]]) -> None:
     """Print the verdict and every finding with its evidence."""
-    print(printable(verdict.sentence))
+    print(visible(verdict.sentence))
     for finding in records:
         at = "" if finding["time_s"] is None else f"  ({finding['time_s']:.2f} s)"
-        print(f"\n{MARKS[finding['severity']]} {printable(finding['title'])}{at}  [{finding['code']}]")
+        print(f"\n{MARKS[finding['severity']]} {visible(finding['title'])}{at}  [{finding['code']}]")
         for sentence in finding["evidence"]:
-            print(f"     {printable(sentence)}")
+            print(f"     {visible(sentence)}")
 
 
 def print_info(facts: Mapping[str, Any]) -> None:
@@ -107,12 +109,12 @@ def print_info(facts: Mapping[str, Any]) -> None:
         )
         for channel in session["channels"]:
             for sentence in channel.get("assumptions", ()):
-                print(f"  {channel['channel']}/{channel['channel_id']}: {printable(sentence)}")
+                print(f"  {channel['channel']}/{channel['channel_id']}: {visible(sentence)}")
         print()
     for connection in facts.get("other", ()):
         print(
             f"not read: {connection['client']} → {connection['server']} looks like {connection['what'].upper()}"
-            f" ({printable(connection['detail'])})"
+            f" ({visible(connection['detail'])})"
         )
 
 

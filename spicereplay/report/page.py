@@ -24,6 +24,7 @@ from spicereplay.report import sections, text
 from spicereplay.report.looks import CHANNEL_DASH, CODEC_FILL, CODEC_SHAPE, MARK_SHAPE, codec_look
 from spicereplay.report.pictures import pictures
 from spicereplay.report.timeline import timeline
+from spicereplay.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,7 +154,7 @@ def _template() -> jinja2.Template:
 
 
 def _shown(value: Any) -> Any:
-    return text.visible(value) if type(value) is str else value
+    return visible(value) if type(value) is str else value
 
 
 def _facts(content: ReportContent) -> list[tuple[str, str]]:
@@ -161,7 +162,7 @@ def _facts(content: ReportContent) -> list[tuple[str, str]]:
     table = content.tables["channels"]
     carried = int(table["bytes_from_server"].sum()) + int(table["bytes_from_client"].sum())
     return [
-        ("Input", f"{text.visible(content.source_name, 120)} ({content.source_kind})"),
+        ("Input", f"{visible(content.source_name, 120)} ({content.source_kind})"),
         ("Starts", text.utc(content.start_time_ns)),
         ("Lasts", text.duration(content.duration_s)),
         ("Sessions", text.number(len(content.sessions) or table["session"].nunique())),

@@ -94,7 +94,9 @@ def _fitted(image: Image.Image, budget: int) -> tuple[bytes, str]:
             )
         shrunk = "" if scaled is image else f"scaled to {scaled.width:,}×{scaled.height:,} px"
         for colours in ("", f"reduced to {_COLOURS} colours"):
-            picture = scaled.convert("RGB").quantize(_COLOURS, Image.Quantize.FASTOCTREE) if colours else scaled
+            picture = (
+                scaled.convert("RGB").quantize(_COLOURS, Image.Quantize.FASTOCTREE) if colours else scaled
+            )
             out = io.BytesIO()
             picture.save(out, "PNG")
             encoded = out.getvalue()

@@ -24,7 +24,8 @@ from spicereplay.report.looks import (
     channel_look,
     codec_look,
 )
-from spicereplay.report.text import number, visible
+from spicereplay.report.text import number
+from spicereplay.text import visible
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spicereplay.report.text import NONE, duration, number, size, utc, visible
+from spicereplay.report.text import NONE, duration, number, size, utc
+from spicereplay.text import visible
 
 
 @pytest.mark.parametrize(
