@@ -158,16 +158,13 @@ def capture_incomplete(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def _holes(gaps: pd.DataFrame) -> list[str]:
-    columns = (gaps[c] for c in ("session", "channel", "channel_id", "from", "time_s", "bytes", "cause"))
+    columns = (gaps[c] for c in ("session", "channel", "channel_id", "from", "time_s", "cause"))
+    sizes = gaps["bytes"].astype("Float64").fillna(-1).tolist()
     return [
         f"session {session} {channel}/{number} from {sender} at {time_s:.2f} s: "
-        + (
-            "an unknown number of"
-            if size is None or size != size or str(size) == "<NA>"
-            else f"{int(size):,}"
-        )
+        + ("an unknown number of" if size < 0 else f"{size:,.0f}")
         + f" bytes ({cause})"
-        for session, channel, number, sender, time_s, size, cause in zip(*columns, strict=True)
+        for session, channel, number, sender, time_s, cause, size in zip(*columns, sizes, strict=True)
     ]
 
 

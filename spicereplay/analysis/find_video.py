@@ -454,17 +454,15 @@ def frames_late(tables: Tables, facts: Facts) -> Iterator[Finding]:
     if not len(bad):
         return
     evidence = []
-    for s in rows_of(bad):
-        known = (
-            ""
-            if s.late_frames is None or s.late_frames != s.late_frames
-            else f"{s.late_frames} of {s.frames} frames arrived late"
-        )
-        margin = (
-            "" if s.worst_margin_ms != s.worst_margin_ms else f", the worst by {-s.worst_margin_ms:.0f} ms"
-        )
-        if known and s.late_frames:
-            evidence.append(cite(f"stream {s.stream_id}: {known}{margin}", "capture"))
+    for s in rows_of(bad.assign(late_frames=bad["late_frames"].fillna(0))):
+        if s.late_frames:
+            evidence.append(
+                cite(
+                    f"stream {s.stream_id}: {s.late_frames} of {s.frames} frames arrived late, the worst by "
+                    f"{-s.worst_margin_ms:.0f} ms",
+                    "capture",
+                )
+            )
         if s.reported_drops:
             evidence.append(
                 cite(

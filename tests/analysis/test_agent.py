@@ -36,7 +36,8 @@ def reply(at, result=1, to=AgentType.MONITORS_CONFIG):
 def told(*records, ends=(), doubtful=()):
     talk = AgentTalk(tuple(records), tuple(map(ns, ends)), tuple(map(ns, doubtful)))
     return [
-        (r.outcome, None if r.reply_ns is None else round((r.reply_ns - r.time_ns) / 1e9, 6)) for r in pair(talk)
+        (r.outcome, None if r.reply_ns is None else round((r.reply_ns - r.time_ns) / 1e9, 6))
+        for r in pair(talk)
     ]
 
 
@@ -209,7 +210,11 @@ def test_credit_that_nobody_saw_is_not_guessed(server):
 def test_a_new_agent_brings_new_credit():
     log = channel(
         ChannelType.MAIN,
-        [init(0, 1), Said(2, ServerMain.AGENT_DISCONNECTED, bytes(4)), tokens(3, 10, ServerMain.AGENT_CONNECTED_TOKENS)],
+        [
+            init(0, 1),
+            Said(2, ServerMain.AGENT_DISCONNECTED, bytes(4)),
+            tokens(3, 10, ServerMain.AGENT_CONNECTED_TOKENS),
+        ],
         sends(1, 4),
     )
     assert [(p.start_ns, p.end_ns) for p in starved_periods(log, Side.CLIENT)] == [(ns(1), ns(2))]

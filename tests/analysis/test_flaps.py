@@ -14,9 +14,7 @@ NAN = math.nan
 
 
 def lived(*lives: tuple[float, float], **columns):
-    return full(
-        "streams", created_s=[a for a, _ in lives], destroyed_s=[b for _, b in lives], **columns
-    )
+    return full("streams", created_s=[a for a, _ in lives], destroyed_s=[b for _, b in lives], **columns)
 
 
 def test_three_short_lives_in_thirty_seconds_are_a_flap():

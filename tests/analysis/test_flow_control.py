@@ -34,7 +34,9 @@ def test_every_ping_finds_its_pong():
 
 
 def test_a_pair_of_one_number_takes_its_answers_in_turn():
-    frame = table([ping(1, 9, 1), ping(1, 9, 1), ping(5, 9, 1)], [pong(1.1, 9), pong(1.2, 9)], ChannelType.DISPLAY)
+    frame = table(
+        [ping(1, 9, 1), ping(1, 9, 1), ping(5, 9, 1)], [pong(1.1, 9), pong(1.2, 9)], ChannelType.DISPLAY
+    )
     assert frame["pong_s"].tolist()[:2] == [1.1, 1.2]
     assert np.isnan(frame["rtt_ms"].tolist()[2])
 

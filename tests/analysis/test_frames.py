@@ -41,7 +41,12 @@ def test_every_frame_is_decoded_and_timed():
 
 
 def test_what_cannot_be_decoded_costs_itself():
-    said = [create(1, 5), data(1, 5, payload=JPEG[:40]), data(1.1, 5, payload=JPEG), data(1.2, 5, payload=b"")]
+    said = [
+        create(1, 5),
+        data(1, 5, payload=JPEG[:40]),
+        data(1.1, 5, payload=JPEG),
+        data(1.2, 5, payload=b""),
+    ]
     streams_, table = watched(said)
     assert table["outcome"].tolist() == ["failed", "decoded", "failed"]
     assert streams_["decode_failures"].tolist() == [2]

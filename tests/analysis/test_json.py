@@ -26,11 +26,26 @@ def test_the_keys_of_the_contract_come_first():
 
 def test_what_was_not_seen_is_null():
     frame = full(
-        "streams", stream_id=[1, 2], codec=["unknown", "vp8"], width=[0, 64], created_s=[float("nan"), 1.5], late_frames=[None, 3]
+        "streams",
+        stream_id=[1, 2],
+        codec=["unknown", "vp8"],
+        width=[0, 64],
+        created_s=[float("nan"), 1.5],
+        late_frames=[None, 3],
     )
     first, second = to_records("streams", frame)
-    assert (first["codec"], first["width"], first["created_s"], first["late_frames"]) == (None, None, None, None)
-    assert (second["codec"], second["width"], second["created_s"], second["late_frames"]) == ("vp8", 64, 1.5, 3)
+    assert (first["codec"], first["width"], first["created_s"], first["late_frames"]) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert (second["codec"], second["width"], second["created_s"], second["late_frames"]) == (
+        "vp8",
+        64,
+        1.5,
+        3,
+    )
 
 
 def test_seconds_keep_their_nanoseconds():

@@ -79,8 +79,13 @@ def test_where_a_stream_was_made_there_is_nothing_to_explain():
 
 
 def test_messages_that_end_early_do_no_harm():
-    cut = [Said(1 + i * 0.04, ServerDisplay.DRAW_COPY, copy(0).body[:n]) for i, n in enumerate([0, 3, 20, 21, 30] * 4)]
-    lying = [Said(2 + i * 0.04, ServerDisplay.DRAW_COPY, bytes(20) + b"\1\xff\xff\xff\xff") for i in range(12)]
+    cut = [
+        Said(1 + i * 0.04, ServerDisplay.DRAW_COPY, copy(0).body[:n])
+        for i, n in enumerate([0, 3, 20, 21, 30] * 4)
+    ]
+    lying = [
+        Said(2 + i * 0.04, ServerDisplay.DRAW_COPY, bytes(20) + b"\1\xff\xff\xff\xff") for i in range(12)
+    ]
     assert set(found(cut + lying)["reason"]) <= {"not_plain_copy"}
 
 

@@ -15,6 +15,8 @@ from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerDisplay
 from spicereplay.session.log import Gap, GapCause
 
 NOBODY = ClientMediaClock(np.empty(0, np.int64), np.empty(0, np.uint32))
+
+
 def table(server, client=(), clock=None, seeds=None, limits=Limits(), defects=None, **more):  # noqa: B008
     log = channel(ChannelType.DISPLAY, server, client, **more)
     video = observe_video(log, limits, defects if defects is not None else DefectLog(), seeds)
@@ -35,7 +37,15 @@ def test_a_stream_from_creation_to_timeout():
 
 def test_ids_are_reused_and_frames_go_to_the_life_they_fall_into():
     found = table(
-        [create(1, 7), data(1.1, 7), destroy(3, 7), create(4, 7, codec=3), data(4.1, 7), data(4.2, 7), destroy(9, 7)]
+        [
+            create(1, 7),
+            data(1.1, 7),
+            destroy(3, 7),
+            create(4, 7, codec=3),
+            data(4.1, 7),
+            data(4.2, 7),
+            destroy(9, 7),
+        ]
     )
     assert found["frames"].tolist() == [1, 2]
     assert found["codec"].tolist() == ["mjpeg", "h264"]
@@ -117,7 +127,11 @@ class TestCapturesThatBeginInTheMiddle:
 
     def test_the_client_knows_more(self):
         found = table([data(1, 9)], link=None, seeds={9: Seed("vp8", 640, 480)})
-        assert (found["codec"][0], found["width"][0], found["codec_source"][0]) == ("vp8", 640, "client_reported")
+        assert (found["codec"][0], found["width"][0], found["codec_source"][0]) == (
+            "vp8",
+            640,
+            "client_reported",
+        )
 
     def test_a_hole_can_hide_a_create(self):
         hole = Gap(Side.SERVER, ORIGIN_NS, 0, 100, GapCause.NOT_CAPTURED)
@@ -137,7 +151,9 @@ def test_a_size_beyond_the_message_is_cut_to_the_message():
 
 def test_a_flood_of_ids_costs_defects_and_no_rows():
     defects = DefectLog()
-    found = table([create(1, i) for i in range(500)] + [data(2, 499)], limits=Limits(streams=10), defects=defects)
+    found = table(
+        [create(1, i) for i in range(500)] + [data(2, 499)], limits=Limits(streams=10), defects=defects
+    )
     assert len(found) == 10
     assert defects.counts[DefectKind.STREAMS_OVER_LIMIT, "display/0 from server"] == 491
 

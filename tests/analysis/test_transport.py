@@ -45,7 +45,10 @@ def test_tcp_has_a_row_per_direction():
 
 
 def test_defects_keep_their_text_as_it_is():
-    found = [Defect(DefectKind.CODEC_DATA, "here", "<script>", ns(1), 5), Defect(DefectKind.CODEC_DATA, "there", "x")]
+    found = [
+        Defect(DefectKind.CODEC_DATA, "here", "<script>", ns(1), 5),
+        Defect(DefectKind.CODEC_DATA, "there", "x"),
+    ]
     frame = defects(found, ORIGIN_NS)
     assert frame["detail"].tolist() == ["<script>", "x"]
     assert frame["time_s"].tolist()[0] == 1.0
@@ -54,7 +57,12 @@ def test_defects_keep_their_text_as_it_is():
 
 
 def test_bytes_fall_into_the_bin_in_which_they_were_complete():
-    said = [Said(0.01, 304, bytes(94)), Said(0.05, 304, bytes(44)), Said(0.05, 105, bytes(9), sub=True), Said(0.31, 4)]
+    said = [
+        Said(0.01, 304, bytes(94)),
+        Said(0.05, 304, bytes(44)),
+        Said(0.05, 105, bytes(9), sub=True),
+        Said(0.31, 4),
+    ]
     frame = bandwidth([session(channel(ChannelType.DISPLAY, said))], ORIGIN_NS, ns(1))
     assert frame["time_s"].tolist() == pytest.approx([0.0, 0.3])
     assert frame["bytes"].tolist() == [150, 6]
