@@ -114,11 +114,12 @@ def _curve(p0: Point, p1: Point, p2: Point, p3: Point) -> Iterator[Point]:
         ab, bc, cd = _middle(a, b), _middle(b, c), _middle(c, d)
         abc, bcd = _middle(ab, bc), _middle(bc, cd)
         centre = _middle(abc, bcd)
-        if max(abs(v) for point in (a, b, c, d) for v in _minus(point, a)) <= 1:
-            yield d
+        halves = (a, ab, abc, centre), (centre, bcd, cd, d)
+        if (a, b, c, d) in halves:
+            yield d  # a point: it would be halved for ever
             continue
-        pending.append((centre, bcd, cd, d))
-        pending.append((a, ab, abc, centre))
+        pending.append(halves[1])
+        pending.append(halves[0])
 
 
 def line_pixels(start: Point, end: Point, bounds: Box) -> tuple[Coordinates, Coordinates]:

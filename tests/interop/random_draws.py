@@ -8,12 +8,14 @@ keeps state it should not), so that there is no picture to compare with:
 * ROP3 codes that do not depend on all three operands: it has none of them;
 * palettes shorter than their indices, palettes on 565 surfaces, raw bitmaps of the LE formats;
 * text of 8-bit glyphs: it takes rows from beyond the glyph's data;
+* several clip rectangles beside each other in strokes: it clips spans in place and runs over those to come;
 * patterns from surfaces in strokes: it takes the surface for an image;
 * a surface drawn on itself where both places overlap: it reads what it has just written;
 * sources with another word size than the surface, where it copies words;
 * COMPOSITE with an HSL operator and a mask: pixman multiplies green twice and blue not at all;
 * COMPOSITE with the flag DEST_OPAQUE on 8-bit surfaces: it has no such format;
 * COMPOSITE with cached images or surfaces that had a transform before: it does not take it off again;
+* 16-bit pixels with bit 15 set: it compares that bit with the colour that DRAW_TRANSPARENT leaves out;
 * HIGH_BITS_SET on alpha images, text in another mode than PUT;
 * curves whose points are no multiple of three, styles without any length.
 """
@@ -109,10 +111,10 @@ class RandomDraws:
             right, bottom = left + size[0], top + size[1]
         return g.Rect(top=top, left=left, bottom=bottom, right=right)
 
-    def _clip(self) -> g.Clip:
+    def _clip(self, most: int = 5) -> g.Clip:
         if not self._chance(3):
             return g.Clip(type=ClipType.NONE, rects=None)
-        rects = tuple(self._box() for _ in range(self.random.randint(0, 5)))
+        rects = tuple(self._box() for _ in range(self.random.randint(0, most)))
         return g.Clip(type=ClipType.RECTS, rects=rects)
 
     def _base(self, **box: bool) -> d.DisplayBase:
@@ -204,6 +206,8 @@ class RandomDraws:
         if bits == 32:
             words = self._pixel_words(stride // 4 * height, alpha=format == BitmapFormat.FMT_RGBA)
             data = words.astype("<u4").tobytes()
+        elif bits == 16:
+            data = (np.frombuffer(self._bytes(stride // 2 * 2 * height), "<u2") & 0x7FFF).tobytes()
         else:
             data = self._bytes(stride * height)
         bitmap_flags = self.random.choice((0, BitmapFlags.TOP_DOWN))
@@ -243,7 +247,7 @@ class RandomDraws:
         words = self._pixel_words(width * height, alpha=True).astype("<u4")
         pixels = words.view(np.uint8).reshape(-1, 4)
         if kind == 6:
-            values = words.astype(np.uint16)
+            values = words.astype(np.uint16) & 0x7FFF
             tokens = _literals(values.astype(">u2").tobytes(), 2)
         else:
             tokens = _literals(pixels[:, :3].tobytes(), 3)
@@ -462,7 +466,7 @@ class RandomDraws:
             attr = d.LineAttr(flags=flags, style=(*style, 32))
         mode = self.random.choice((8, 8, 8, 10, 64, 16, 32, 512, 128, 256, 1032))
         return m.DrawStroke(
-            base=self._base(),
+            base=d.DisplayBase(surface_id=self.surface_id, box=self._box(), clip=self._clip(most=1)),
             path=self._path(),
             attr=attr,
             brush=self._brush(surfaces=False),
