@@ -5,7 +5,6 @@ Verbs live in a module each and import what they need when they run, so that `--
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from spicereplay._version import __version__
 from spicereplay.cli import doctor, findings, info, messages, report, streams, table
+from spicereplay.cli.common import drop_output
 
 app = typer.Typer(
     name="spicereplay",
@@ -53,9 +53,8 @@ def main() -> None:
     try:
         app()
     except BrokenPipeError:
-        # The reader of our output went away (`| head`): that is its business, not an error. What is still
-        # buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`| head`): that is its business, not an error.
+        drop_output()
         sys.exit(0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,10 +56,16 @@ def verb(function: Callable[P, R]) -> Callable[P, R]:
             complain(f"{name}{error.strerror or error}")
             raise typer.Exit(EXIT_INPUT) from None
         except KeyboardInterrupt:
+            drop_output()
             complain("interrupted")
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
     return run
+
+
+def drop_output() -> None:
+    """Give up on what stdout still holds: nobody reads it any more, and writing it out could wait for ever."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(text: str) -> None:
