@@ -29,6 +29,7 @@ from spicereplay.display.surfaces import (
 from spicereplay.errors import DecodeError
 from spicereplay.protocol.enums import ResourceType, StreamFlags, SurfaceFlags
 from spicereplay.protocol.messages import display as messages
+from spicereplay.protocol.messages.drawing import DisplayBase
 
 OpenVideo = Callable[[int], VideoDecoder]
 """Opens a decoder for a codec number; raises `DecodeError` where there is none."""
@@ -87,7 +88,7 @@ class DisplayChannel:
     def handle(self, message: object, time_ns: int) -> None:
         """Take in one message from the server. Raises `NotYetError` as `Draws.perform` does."""
         if isinstance(message, DRAW_MESSAGES):
-            base = message.base
+            base: DisplayBase = message.base
             box = box_of(base.box)
             if isinstance(message, messages.CopyBits):
                 box = box.union(box.shift(message.src_pos.x - box.left, message.src_pos.y - box.top))
@@ -183,7 +184,7 @@ class DisplayChannel:
         return surface
 
     def _surface_create(self, message: messages.SurfaceCreate, time_ns: int) -> None:
-        format = SURFACE_FORMATS.get(message.format)
+        format = SURFACE_FORMATS.get(int(message.format))
         if format is None:
             detail = f"surface {message.surface_id} of format {int(message.format)}"
             self.images.defects.add(DefectKind.VALUE_UNKNOWN, self.where, detail, time_ns=time_ns)

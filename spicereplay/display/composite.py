@@ -152,7 +152,7 @@ def combine(
 
 
 def _mul(a: Channels, b: Channels) -> Channels:
-    """a * b / 255, rounded."""
+    """Return a * b / 255, rounded."""
     product = a * b + 128
     return (product + (product >> 8)) >> 8
 
@@ -210,7 +210,7 @@ _ZERO: Final = np.float32(0)
 
 
 def _quotient(a: Floats, b: Floats, where_zero: np.float32, *, complement: bool = False) -> Floats:
-    """a / b (or 1 - a / b) cut to 0..1, and `where_zero` where b is 0."""
+    """Return a / b (or 1 - a / b) cut to 0..1, and `where_zero` where b is 0."""
     zero = np.abs(b) < _TINY
     value = a / np.where(zero, _ONE, b)
     clamped = np.clip(_ONE - value if complement else value, _ZERO, _ONE)
@@ -288,9 +288,10 @@ _WIDE_BLEND: Final[dict[int, Callable[[Floats, Floats, Floats, Floats], Floats]]
 
 
 def _luminosity(colour: Floats) -> Floats:
-    """Of (height, width, 3) R, G, B."""
+    """Return that of (height, width, 3) R, G, B."""
     weights = np.float32(0.3), np.float32(0.59), np.float32(0.11)
-    return colour[..., 0] * weights[0] + colour[..., 1] * weights[1] + colour[..., 2] * weights[2]
+    parts: list[Floats] = [colour[..., at] * weights[at] for at in range(3)]
+    return parts[0] + parts[1] + parts[2]
 
 
 def _saturation(colour: Floats) -> Floats:
@@ -340,7 +341,8 @@ def _floats(words: ArgbWords, format: WordFormat) -> Floats:
     bits = np.array(_DEPTHS.get(format, (8, 8, 8, 8)))
     scale = (1.0 / ((1 << bits) - 1)).astype(np.float32)
     levels = _channels(words)[..., [2, 1, 0, 3]] >> (8 - bits)
-    return (levels.astype(np.float32) * scale).astype(np.float32)
+    floats: Floats = levels.astype(np.float32) * scale
+    return floats
 
 
 def _wide(

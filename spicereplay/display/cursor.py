@@ -127,7 +127,7 @@ def _color24(data: bytes, width: int, height: int) -> tuple[RgbaPixels, Mask | N
     needed = width * height * 3
     if len(data) < needed:
         raise _BadShape(f"{len(data)} bytes, {needed} needed")
-    bgr = np.frombuffer(data, np.uint8, needed).reshape(height, width, 3).astype(np.uint32)
+    bgr: npt.NDArray[Any] = np.frombuffer(data, np.uint8, needed).reshape(height, width, 3).astype(np.uint32)
     return _with_mask(bgr[..., 2] << 16 | bgr[..., 1] << 8 | bgr[..., 0], data, needed)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -122,7 +123,7 @@ def dashed_pixels(
 
 def _polyline(line: Polyline, dashes: Dashes, *, careful: bool) -> Iterator[Iterator[Span]]:
     closed = line[0] == line[-1]
-    pieces = [(a, b) for a, b in zip(line, line[1:], strict=False) if a != b]
+    pieces = [(a, b) for a, b in pairwise(line) if a != b]
     first_face: _Face | None = None
     before: _Face | None = None
     was_drawn = False

@@ -38,7 +38,8 @@ def either(*masks: Mask | None) -> Mask | None:
     present = [mask for mask in masks if mask is not None]
     if len(present) < 2:
         return present[0] if present else None
-    return np.logical_or.reduce(present)
+    merged: Mask = np.logical_or.reduce(present)
+    return merged
 
 
 def _combined(surface: Surface, region: Region, table: int, words: Words | int, unknown: Mask | None) -> None:
@@ -181,7 +182,7 @@ def alpha_blend(
     else:
         part = scaled(source, area, target, region.box, interpolate=False, format=WordFormat.A888)
         words, unknown = part.words, part.unknown
-    mask = None if alpha == 255 else np.full(words.shape, alpha << 24, np.uint32)
+    mask: ArgbWords | None = None if alpha == 255 else np.full(words.shape, alpha << 24, np.uint32)
     as_alpha = dest_has_alpha and surface.format is WordFormat.X888
     _over(surface, region, words, mask, unknown, WordFormat.A888 if as_alpha else surface.format)
 
@@ -211,7 +212,7 @@ def through_coverage(
     surface: Surface, region: Region, words: ArgbWords, unknown: Mask | None, coverage: Words
 ) -> None:
     """DRAW_TEXT: ARGB words over the region's box, seen through `coverage`, uint8 of the same shape."""
-    mask = coverage.astype(np.uint32) << 24
+    mask: ArgbWords = np.left_shift(coverage, 24, dtype=np.uint32)
     if unknown is not None:
         unknown = unknown & (mask != 0)
     _over(surface, region, words, mask, unknown, surface.format)
@@ -301,10 +302,10 @@ def composite(
     """
     if region.empty:
         return
-    if operator is Operator.SATURATE and source.opaque_over(target):
+    opaque_mask = mask is None or (not component_alpha and mask.opaque_over(target))
+    if operator is Operator.SATURATE and opaque_mask and source.opaque_over(target):
         # The same for an opaque source, but for the rounding. Source: pixman.c, optimize_operator.
-        if mask is None or (not component_alpha and mask.opaque_over(target)):
-            operator = Operator.OVER_REVERSE
+        operator = Operator.OVER_REVERSE
     words, unknown = source.seen(region.box, target)
     through, through_unknown = None, None
     if mask is not None:

@@ -410,5 +410,5 @@ _DRAWS: Final[dict[type, Callable[[Draws, Any, Surface, Region, Place], None]]] 
     messages.DrawAlphaBlend: Draws._alpha_blend,
     messages.DrawComposite: Draws._composite,
 }
-DRAW_MESSAGES: Final = tuple(_DRAWS)
+DRAW_MESSAGES: Final[tuple[type[Any], ...]] = tuple(_DRAWS)
 """The message classes that `Draws.perform` carries out."""

@@ -7,23 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from spicereplay.display.region import Box
+from spicereplay.protocol.messages.display import Head
 
 MOST_MONITORS: Final = 256
 """Heads of one channel that are kept. Source: spice-gtk src/channel-display.c, MONITORS_MAX."""
-
-
-class HeadLike(Protocol):
-    """A Head as messages have it."""
-
-    monitor_id: int
-    surface_id: int
-    width: int
-    height: int
-    x: int
-    y: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +26,7 @@ class Monitor:
     """What of the surface it shows."""
 
 
-def monitors_of(heads: Sequence[HeadLike], max_allowed: int) -> tuple[Monitor, ...]:
+def monitors_of(heads: Sequence[Head], max_allowed: int) -> tuple[Monitor, ...]:
     """Return the monitors of a MONITORS_CONFIG, at most `max_allowed` of them."""
     most = min(max(max_allowed, 1), MOST_MONITORS)
     return tuple(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from spicereplay.protocol.messages.geometry import Rect
 
 Mask = npt.NDArray[np.bool_]
 
@@ -71,16 +73,7 @@ class Box(NamedTuple):
 NOWHERE = Box(0, 0, 0, 0)
 
 
-class RectLike(Protocol):
-    """A Rect as messages have it."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-
-def box_of(rect: RectLike) -> Box:
+def box_of(rect: Rect) -> Box:
     """Return a message's Rect as a `Box`."""
     return Box(rect.left, rect.top, rect.right, rect.bottom)
 

@@ -8,31 +8,17 @@ Source: spice-wire.md 7.3, 7.5; spice-common common/canvas_base.c, canvas_draw_s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from spicereplay.display.region import Box
 from spicereplay.protocol.enums import PathFlags
+from spicereplay.protocol.messages.drawing import PathSegment
 
 Coordinates = npt.NDArray[np.int64]
 Point = tuple[int, int]
 Polyline = list[Point]
-
-
-class PointFixLike(Protocol):
-    """A PointFix as messages have it, 28.4 fixed point."""
-
-    x: int
-    y: int
-
-
-class SegmentLike(Protocol):
-    """A PathSegment as messages have it."""
-
-    flags: int
-    points: Sequence[PointFixLike]
 
 
 def whole(fixed: int) -> int:
@@ -40,7 +26,7 @@ def whole(fixed: int) -> int:
     return (fixed >> 4) + (fixed & 15 > 8)
 
 
-def polylines(segments: Sequence[SegmentLike], most_points: int) -> tuple[list[Polyline], bool]:
+def polylines(segments: Sequence[PathSegment], most_points: int) -> tuple[list[Polyline], bool]:
     """Return the paths as lists of whole pixels, and whether all of it was taken.
 
     Stops when curves would make more than `most_points` points in all.
@@ -78,7 +64,7 @@ def polylines(segments: Sequence[SegmentLike], most_points: int) -> tuple[list[P
 
 
 def _half(a: int, b: int) -> int:
-    """(a + b) / 2 cut off toward zero, as C divides."""
+    """Return (a + b) / 2 cut off toward zero, as C divides."""
     total = a + b
     return total // 2 if total >= 0 else -(-total // 2)
 

@@ -47,7 +47,7 @@ class WordFormat(Enum):
         return 1 if self is WordFormat.A1 else (1 << 8 * self.dtype.itemsize) - 1
 
 
-_DTYPES: Final = {
+_DTYPES: Final[dict[WordFormat, np.dtype[Any]]] = {
     WordFormat.A1: np.dtype(np.uint8),
     WordFormat.A8: np.dtype(np.uint8),
     WordFormat.X555: np.dtype(np.uint16),
@@ -56,7 +56,7 @@ _DTYPES: Final = {
     WordFormat.A888: np.dtype(np.uint32),
 }
 
-SURFACE_FORMATS: Final = {
+SURFACE_FORMATS: Final[dict[int, WordFormat]] = {
     SurfaceFormat.FMT_1_A: WordFormat.A1,
     SurfaceFormat.FMT_8_A: WordFormat.A8,
     SurfaceFormat.FMT_16_555: WordFormat.X555,
@@ -75,17 +75,21 @@ def to_argb(words: Words, format: WordFormat) -> ArgbWords:
         return words
     if format is WordFormat.X888:
         return words | _OPAQUE
-    wide = words.astype(np.uint32)
+    wide: Any = words.astype(np.uint32)
     if format is WordFormat.A8:
-        return wide << 24
+        alpha: ArgbWords = wide << 24
+        return alpha
     if format is WordFormat.A1:
         return np.where(words != 0, _OPAQUE, np.uint32(0))
+    colours: ArgbWords
     if format is WordFormat.X555:
-        return _OPAQUE | _scaled(wide >> 10, 5) << 16 | _scaled(wide >> 5, 5) << 8 | _scaled(wide, 5)
-    return _OPAQUE | _scaled(wide >> 11, 5) << 16 | _scaled(wide >> 5, 6) << 8 | _scaled(wide, 5)
+        colours = _OPAQUE | _scaled(wide >> 10, 5) << 16 | _scaled(wide >> 5, 5) << 8 | _scaled(wide, 5)
+    else:
+        colours = _OPAQUE | _scaled(wide >> 11, 5) << 16 | _scaled(wide >> 5, 6) << 8 | _scaled(wide, 5)
+    return colours
 
 
-def _scaled(values: ArgbWords, bits: int) -> ArgbWords:
+def _scaled(values: Any, bits: int) -> Any:
     """Return the low `bits` (5 or 6) widened to 8 by repeating their top bits."""
     low = values & ((1 << bits) - 1)
     return low << (8 - bits) | low >> (2 * bits - 8)

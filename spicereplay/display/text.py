@@ -6,7 +6,6 @@ Source: spice-wire.md 7.3; spice-common common/canvas_base.c, canvas_get_str_mas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,38 +13,19 @@ import numpy.typing as npt
 from spicereplay.display.brush import Brush, PatternBrush, SolidBrush, brush_words
 from spicereplay.display.region import NOWHERE, Box, Mask
 from spicereplay.display.surfaces import ArgbWords, Picture, WordFormat
+from spicereplay.protocol.messages.drawing import RasterGlyph
 
 Coverage = npt.NDArray[np.uint8]
 
 
-class PointLike(Protocol):
-    """A Point as messages have it."""
-
-    x: int
-    y: int
-
-
-class GlyphLike(Protocol):
-    """A RasterGlyph as messages have it."""
-
-    @property
-    def render_pos(self) -> PointLike: ...  # noqa: D102
-    @property
-    def glyph_origin(self) -> PointLike: ...  # noqa: D102
-
-    width: int
-    height: int
-    data: bytes
-
-
-def glyph_box(glyph: GlyphLike) -> Box:
+def glyph_box(glyph: RasterGlyph) -> Box:
     """Return where on the surface a glyph lies."""
     left = glyph.render_pos.x + glyph.glyph_origin.x
     top = glyph.render_pos.y + glyph.glyph_origin.y
     return Box(left, top, left + glyph.width, top + glyph.height)
 
 
-def text_box(glyphs: Sequence[GlyphLike]) -> Box:
+def text_box(glyphs: Sequence[RasterGlyph]) -> Box:
     """Return the smallest box around all glyphs."""
     around = NOWHERE
     for glyph in glyphs:
@@ -53,7 +33,7 @@ def text_box(glyphs: Sequence[GlyphLike]) -> Box:
     return around
 
 
-def text_coverage(glyphs: Sequence[GlyphLike], depth: int, box: Box) -> Coverage:
+def text_coverage(glyphs: Sequence[RasterGlyph], depth: int, box: Box) -> Coverage:
     """Return how much of each pixel of `box` the glyphs cover, (height, width) uint8.
 
     `depth` is 1, 4 or 8 bits. Rows of a glyph run from the bottom up. A 4-bit value v becomes 16 v, so that full
@@ -74,7 +54,7 @@ def text_coverage(glyphs: Sequence[GlyphLike], depth: int, box: Box) -> Coverage
     return coverage
 
 
-def _rows(glyph: GlyphLike, depth: int) -> Coverage:
+def _rows(glyph: RasterGlyph, depth: int) -> Coverage:
     """Return a glyph's values, top row first; of 4-bit ones the low nibble of a byte comes second."""
     stride = (glyph.width * depth + 7) // 8
     data = np.frombuffer(glyph.data, np.uint8, stride * glyph.height).reshape(glyph.height, stride)[::-1]

@@ -94,7 +94,7 @@ class SpiceGtkCanvas:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE_S)
         port = self._listener.getsockname()[1]
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
         self._client = subprocess.Popen(
             [SYSTEM_PYTHON, str(CLIENT), str(port)],
             stdin=subprocess.PIPE,

@@ -287,7 +287,7 @@ class RandomDraws:
         """Return a part of an image, as large as the box or scaled."""
         width, height = box.right - box.left, box.bottom - box.top
         r = self.random
-        if covered and (width > size[0] or height > size[1]) or self._chance(3):
+        if (covered and (width > size[0] or height > size[1])) or self._chance(3):
             left, top = r.randrange(size[0]), r.randrange(size[1])
             right, bottom = r.randint(left + 1, size[0]), r.randint(top + 1, size[1])
             return g.Rect(top=top, left=left, bottom=bottom, right=right)
