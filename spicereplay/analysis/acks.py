@@ -72,9 +72,9 @@ def stalls(log: ChannelLog) -> list[Stall]:
         last = i + 1 == len(rows)
         until = min(stop_ns, NEVER if last else int(set_ns[i + 1]))
         if window and set_ns[i] < until:
-            found += _stalls(
-                sent[(sent >= set_ns[i]) & (sent < until)], acks[(acks >= set_ns[i]) & (acks < until)], window
-            )
+            bounds = (int(set_ns[i]), until)
+            mine, theirs = np.searchsorted(sent, bounds), np.searchsorted(acks, bounds)
+            found += _stalls(sent[mine[0] : mine[1]], acks[theirs[0] : theirs[1]], window)
     return found
 
 

@@ -73,8 +73,9 @@ class ClientMediaClock:
     """What the client took the multimedia time for, at any capture time.
 
     Known: the values the server set (MAIN_INIT, MULTI_MEDIA_TIME) and when they passed the capture point. Assumed:
-    the client took them over at once and moves them on at the rate of the capture clock. On a capture at the server
-    the client's clock really runs behind by the one-way delay. While sound plays the client follows the sound
+    the client took them over at once and moves them on at the rate of the capture clock. Really its clock runs behind
+    by the one-way delay (on a capture at the server) and by the time it took to look at the message (38 ms in one
+    recorded session), so margins made from this one are too small by that. While sound plays the client follows the sound
     instead (spice-wire.md 5.3), and margins made from this clock can be off by the sound's latency.
     """
 

@@ -13,6 +13,7 @@ from spicereplay.analysis.clock import ServerClock
 from spicereplay.analysis.columns import NEVER
 from spicereplay.analysis.fields import fields
 from spicereplay.analysis.lives import End, Life, Video
+from spicereplay.bytestream import Int64Array
 from spicereplay.protocol.enums import ClientDisplay, ServerCommon, ServerDisplay
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.units import NS_PER_MS, NS_PER_S
@@ -24,6 +25,8 @@ TOLERANCE_NS: Final = 50 * NS_PER_MS
 PREFERENCE_NS: Final = 2 * NS_PER_S
 """How long after PREFERRED_VIDEO_CODEC_TYPE an end of all streams is put down to it: the client's message, the
 server's queue and the way back. Source: A6, spice-wire.md 11.3."""
+LOOK_AHEAD: Final = 256
+"""Messages looked at for the SURFACE_DESTROY of a mode change: STREAM_DESTROY of 50 streams and a few more."""
 
 _BETWEEN: Final = frozenset(
     {
@@ -49,6 +52,7 @@ def end_causes(video: Video, clock: ServerClock | None) -> list[str]:
     ]
     surface_rows, surfaces = fields(video.channel.server, ServerDisplay.SURFACE_DESTROY)
     primary_gone = set(surface_rows[surfaces["surface_id"] == 0].tolist())
+    preferred = _preferred(video.lives, preferences)
     causes: list[str] = []
     for i, life in enumerate(video.lives):
         if life.end is End.NONE:
@@ -57,7 +61,7 @@ def end_causes(video: Video, clock: ServerClock | None) -> list[str]:
             causes.append(life.end.value)
         elif _surface_follows(video.channel.server, life.end_row, primary_gone):
             causes.append("surface_destroyed")
-        elif _preferred(video.lives, life, preferences.tolist()):
+        elif i in preferred:
             causes.append("client_preference")
         elif _timed_out(video, i, clock):
             causes.append("timeout")
@@ -69,27 +73,27 @@ def end_causes(video: Video, clock: ServerClock | None) -> list[str]:
 def _surface_follows(server: MessageIndex, row: int, primary_gone: set[int]) -> bool:
     if not primary_gone:
         return False
-    row += 1
-    while row < len(server) and int(server.type[row]) in _BETWEEN:
-        row += 1
-    return row in primary_gone
-
-
-def _preferred(lives: list[Life], life: Life, preferences: list[int]) -> bool:
-    """Whether the client's message came shortly before and all streams that lived then ended with this one."""
-    for said in preferences:
-        if not said <= life.ended_ns <= said + PREFERENCE_NS or life.created_ns > said:
-            continue
-        others = [o for o in lives if o.created_ns <= said < o.ended_ns]
-        if all(o.ended_ns <= said + PREFERENCE_NS for o in others):
-            return True
+    for later in range(row + 1, min(row + 1 + LOOK_AHEAD, len(server))):
+        if int(server.type[later]) not in _BETWEEN:
+            return later in primary_gone
     return False
+
+
+def _preferred(lives: list[Life], said_ns: Int64Array) -> set[int]:
+    """Return the lives that a message of the client shortly before ended, together with all that lived then."""
+    created = np.array([life.created_ns for life in lives], np.int64)
+    ended = np.array([life.ended_ns for life in lives], np.int64)
+    found: set[int] = set()
+    for said in said_ns.tolist():
+        then = (created <= said) & (ended > said)
+        if then.any() and bool((ended[then] <= said + PREFERENCE_NS).all()):
+            found.update(np.flatnonzero(then).tolist())
+    return found
 
 
 def _timed_out(video: Video, i: int, clock: ServerClock | None) -> bool:
     life, frames = video.lives[i], video.frames
-    assert frames is not None
-    mine = np.flatnonzero(frames.life == i)
+    mine = video.frames_of[i]
     if not len(mine):
         return life.created_ns != NEVER and life.ended_ns - life.created_ns >= TIMEOUT_NS - TOLERANCE_NS
     last = mine[-1]

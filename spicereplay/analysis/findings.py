@@ -1,7 +1,8 @@
 """What went wrong, worst first: every rule asked, its findings ranked.
 
 A rule is a function of the tables and the facts to findings. It looks at nothing else, so that it can be tried on
-tables of six rows. Rules live by theme: `find_video`, `find_network`, `find_agent`, `find_client`, `find_capture`.
+tables of six rows. Rules live by theme: `find_decoding`, `find_video`, `find_network`, `find_agent`, `find_client`,
+`find_capture`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from spicereplay.analysis import find_agent, find_capture, find_client, find_network, find_video
+from spicereplay.analysis import (
+    find_agent,
+    find_capture,
+    find_client,
+    find_decoding,
+    find_network,
+    find_video,
+)
 from spicereplay.analysis.columns import records
 from spicereplay.analysis.facts import Facts
 from spicereplay.analysis.finding import SEVERITIES, Finding
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 Rule = Callable[[Mapping[str, "pd.DataFrame"], Facts], Iterable[Finding]]
 
 RULES: Final[tuple[Rule, ...]] = (
+    *find_decoding.RULES,
     *find_video.RULES,
     *find_network.RULES,
     *find_agent.RULES,

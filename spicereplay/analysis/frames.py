@@ -88,7 +88,6 @@ def _frames(
     decoding: Decoding | None,
 ) -> pd.DataFrame:
     columns, lives = video.frames, video.lives
-    assert columns is not None
     count = len(columns)
     # One more entry at the end serves life -1: no stream.
     row_of = np.array([*(stream_rows[v, i] for i in range(len(lives))), -1], np.int32)
@@ -148,11 +147,10 @@ def measure(video: Video, decoding: Decoding) -> Measured:
     A frame that cannot be decoded costs itself; how later frames of its stream fare is up to their codec.
     """
     columns = video.frames
-    assert columns is not None
     out = Measured.nothing(columns.partial)
     tell, done = decoding.progress, 0
     for i, life in enumerate(video.lives):
-        mine = np.flatnonzero(columns.life == i).tolist()
+        mine = video.frames_of[i].tolist()
         decoder = decoder_for(life.codec, decoding.limits)
         for frame in mine:
             done += 1

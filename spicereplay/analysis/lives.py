@@ -8,7 +8,7 @@ Source: spice-wire.md 10.1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -116,25 +116,45 @@ class Clips:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ByLife:
+    """Which entries of a column belong to which life, found once for all lives."""
+
+    order: IndexArray
+    bounds: IndexArray
+
+    @classmethod
+    def of_column(cls, life: npt.NDArray[np.int32], lives: int) -> ByLife:
+        """Sort the entries by their life; those of none (-1) come first and belong to nobody."""
+        order = np.argsort(life, kind="stable")
+        return cls(order, np.searchsorted(life[order], np.arange(lives + 1)))
+
+    def __getitem__(self, life: int) -> IndexArray:
+        """Return the entries of one life, in order."""
+        return self.order[self.bounds[life] : self.bounds[life + 1]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Video:
     """All video of one display channel."""
 
     channel: ChannelLog
-    lives: list[Life] = field(default_factory=list)
-    frames: FrameColumns | None = None
-    clips: Clips | None = None
+    lives: list[Life]
+    frames: FrameColumns
+    clips: Clips
+    frames_of: ByLife
+    """Entries of `frames` by life."""
+    clips_of: ByLife
+    """Entries of `clips` by life."""
 
     def begins_ns(self, life: int) -> int:
         """Return when a life began or, where that was not seen, first showed itself."""
-        assert self.frames is not None
         if self.lives[life].seen_create:
             return self.lives[life].created_ns
-        mine = np.flatnonzero(self.frames.life == life)
+        mine = self.frames_of[life]
         return int(self.frames.time_ns[mine[0]]) if len(mine) else self.lives[life].ended_ns
 
     def frame_bytes(self, frame: int) -> bytes:
         """Return the compressed data of one frame, up to its first missing byte."""
-        assert self.frames is not None
         start = int(self.frames.payload[frame])
         return self.channel.server.stream.read(start, start + int(self.frames.size[frame]))
 
@@ -149,9 +169,15 @@ def observe_video(
     """
     index = log.server
     frames = _frames(index)
-    by_id = {int(i): np.flatnonzero(frames.stream_id == i) for i in np.unique(frames.stream_id)}
-    for stream_id in [i for i in by_id if i >= limits.streams]:
-        _over_limit(log, defects, limits, "frames", stream_id, int(frames.time_ns[by_id.pop(stream_id)[0]]))
+    strange = np.flatnonzero(frames.stream_id >= limits.streams)
+    if len(strange):
+        first = int(strange[0])
+        what = f"{len(strange)} frames, the first"
+        _over_limit(log, defects, limits, what, int(frames.stream_id[first]), int(frames.time_ns[first]))
+    known = np.flatnonzero(
+        np.bincount(np.minimum(frames.stream_id, limits.streams), minlength=1)[: limits.streams]
+    )
+    by_id = {int(i): np.flatnonzero(frames.stream_id == i) for i in known}
     builder = _Builder(log, frames, by_id)
     for row, kind, stream_id, created in _events(index):
         time_ns = int(index.time_ns[row])
@@ -252,6 +278,7 @@ class _Builder:
         self.log = log
         self.frames = frames
         self.frames_by_id = frames_by_id
+        self.rows_by_id = {stream_id: frames.row[mine] for stream_id, mine in frames_by_id.items()}
         self.live: dict[int, Life] = {}
         self.free_since: dict[int, int] = {}
         """Row at which the last life of an id ended."""
@@ -286,7 +313,7 @@ class _Builder:
         if stream_id in self.live:
             return None
         since = self.free_since.get(stream_id, -1)
-        rows = self.frames.row[self.frames_by_id[stream_id]] if stream_id in self.frames_by_id else _NO_ROWS
+        rows = self.rows_by_id.get(stream_id, _NO_ROWS)
         shown = np.searchsorted(rows, since, "right") < np.searchsorted(rows, before_row)
         if not shown and not even_without_frames:
             return None
@@ -327,7 +354,14 @@ class _Builder:
                 at = np.searchsorted(first, row[mine], "right") - 1
                 inside = (at >= 0) & (row[mine] < end[np.maximum(at, 0)])
                 owner[mine[inside]] = np.array(which, np.int32)[at[inside]]
-        return Video(self.log, lives, frames, clips)
+        return Video(
+            self.log,
+            lives,
+            frames,
+            clips,
+            ByLife.of_column(frames.life, len(lives)),
+            ByLife.of_column(clips.life, len(lives)),
+        )
 
 
 _NO_ROWS: Final[IndexArray] = np.empty(0, np.intp)
@@ -342,7 +376,6 @@ def codec_name(codec: int) -> str:
 def _complete(video: Video, seeds: Mapping[int, Seed]) -> None:
     """Fill in codec and size of the lives whose STREAM_CREATE was not seen."""
     frames = video.frames
-    assert frames is not None
     for i, life in enumerate(video.lives):
         if life.seen_create:
             continue
@@ -351,7 +384,8 @@ def _complete(video: Video, seeds: Mapping[int, Seed]) -> None:
             life.codec, life.width, life.height = seed.codec, seed.width, seed.height
             life.codec_source = "client_reported"
             continue
-        mine = np.flatnonzero((frames.life == i) & ~frames.partial)
+        mine = video.frames_of[i]
+        mine = mine[~frames.partial[mine]]
         if not len(mine):
             continue
         life.codec, life.width, life.height = sniff(video.frame_bytes(int(mine[0]))[:_SNIFFED_BYTES])

@@ -1,16 +1,20 @@
-"""The table of all messages, and its two textual forms. Nothing here makes an object per message but the text."""
+"""The table of all messages, and its two textual forms. Nothing here makes an object per message but the text.
+
+The columns exist without pandas (`MessageColumns`): a command that only prints them need not load it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from json import dumps
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from spicereplay.analysis import schema
-from spicereplay.analysis.columns import category, seconds
+from spicereplay.analysis.columns import Float64Array, category, seconds
 from spicereplay.errors import UsageError
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, Side
@@ -23,9 +27,40 @@ if TYPE_CHECKING:
 _BLOCK: Final = 16_384
 """Rows turned into text at a time: enough to be quick, few enough to be small."""
 
+CHANNELS: Final = [channel.label for channel in ChannelType]
+SIDES: Final = [str(Side.SERVER), str(Side.CLIENT)]
 
-def messages(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
-    """Return the table `messages`: both sides of all channels, in order of time.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageColumns:
+    """The columns of the table `messages`, one array each; text columns as positions in lists of texts."""
+
+    time_s: Float64Array
+    session: npt.NDArray[np.int32]
+    channel: npt.NDArray[np.int8]
+    """Position in `CHANNELS`."""
+    channel_id: npt.NDArray[np.uint8]
+    side: npt.NDArray[np.int8]
+    """Position in `SIDES`."""
+    type: npt.NDArray[np.uint16]
+    name: npt.NDArray[np.int16]
+    """Position in `names`."""
+    size: npt.NDArray[np.uint32]
+    sub: npt.NDArray[np.bool_]
+    partial: npt.NDArray[np.bool_]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> MessageColumns:
+        """Return the rows for which `mask` is true."""
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return MessageColumns(**{n: v if n == "names" else v[mask] for n, v in columns.items()})
+
+
+def message_columns(sessions: Sequence[SessionLog], origin_ns: int) -> MessageColumns:
+    """Return the columns of the table `messages`: both sides of all channels, in order of time.
 
     Messages with equal times stay in the order of their channel, the server's before the client's.
     """
@@ -36,34 +71,49 @@ def messages(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
         for index in (log.server, log.client)
         if len(index)
     ]
-    if not parts:
-        return schema.empty("messages")
-    time_ns = np.concatenate([index.time_ns for _, _, _, index in parts])
-    order = np.argsort(time_ns, kind="stable")
     names: dict[str, int] = {}
-    name = np.concatenate([_name_codes(index, names) for _, _, _, index in parts])
-    lengths = [len(index) for _, _, _, index in parts]
+    lengths = [len(index) for *_, index in parts]
 
-    def repeated(values: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[np.integer]:
+    def joined(columns: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.concatenate([np.empty(0, dtype), *columns])
+
+    time_ns = joined([index.time_ns for *_, index in parts], np.int64)
+    order = np.argsort(time_ns, kind="stable")
+
+    def repeated(values: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.repeat(np.array(values, dtype), lengths)[order]
 
-    channels = list(dict.fromkeys(channel.label for _, channel, _, _ in parts))
-    sides = [str(Side.SERVER), str(Side.CLIENT)]
+    return MessageColumns(
+        time_s=seconds(time_ns[order], origin_ns),
+        session=repeated([session for session, *_ in parts], np.int32),
+        channel=repeated([CHANNELS.index(channel.label) for _, channel, _, _ in parts], np.int8),
+        channel_id=repeated([channel_id for _, _, channel_id, _ in parts], np.uint8),
+        side=repeated([SIDES.index(index.side) for *_, index in parts], np.int8),
+        type=joined([index.type for *_, index in parts], np.uint16)[order],
+        name=joined([_name_codes(index, names) for *_, index in parts], np.int16)[order],
+        size=joined([index.size for *_, index in parts], np.uint32)[order],
+        sub=joined([index.sub for *_, index in parts], np.bool_)[order],
+        partial=joined([index.partial for *_, index in parts], np.bool_)[order],
+        names=list(names),
+    )
+
+
+def messages(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
+    """Return the table `messages`."""
+    columns = message_columns(sessions, origin_ns)
     return schema.frame(
         "messages",
         {
-            "time_s": seconds(time_ns[order], origin_ns),
-            "session": repeated([session for session, _, _, _ in parts], np.int32),
-            "channel": category(
-                repeated([channels.index(channel.label) for _, channel, _, _ in parts], np.int8), channels
-            ),
-            "channel_id": repeated([channel_id for _, _, channel_id, _ in parts], np.uint8),
-            "from": category(repeated([sides.index(str(index.side)) for *_, index in parts], np.int8), sides),
-            "type": np.concatenate([index.type for *_, index in parts])[order],
-            "name": category(name[order], list(names)),
-            "size": np.concatenate([index.size for *_, index in parts])[order],
-            "sub": np.concatenate([index.sub for *_, index in parts])[order],
-            "partial": np.concatenate([index.partial for *_, index in parts])[order],
+            "time_s": columns.time_s,
+            "session": columns.session,
+            "channel": category(columns.channel, CHANNELS),
+            "channel_id": columns.channel_id,
+            "from": category(columns.side, SIDES),
+            "type": columns.type,
+            "name": category(columns.name, columns.names),
+            "size": columns.size,
+            "sub": columns.sub,
+            "partial": columns.partial,
         },
     )
 
@@ -83,33 +133,33 @@ def _name_codes(index: MessageIndex, names: dict[str, int]) -> npt.NDArray[np.in
     return lookup[index.type]
 
 
-def on_channel(frame: pd.DataFrame, channel: str) -> pd.DataFrame:
-    """Return the rows of `messages` on one channel, given as `display` or `display/0`.
+def on_channel(columns: MessageColumns, channel: str) -> MessageColumns:
+    """Return the messages of one channel, given as `display` or `display/0`.
 
     Raises `UsageError` for a name that SPICE has not.
     """
     label, slash, number = channel.partition("/")
-    if label not in {each.label for each in ChannelType} or (slash and not number.isdecimal()):
-        known = ", ".join(each.label for each in ChannelType)
-        raise UsageError(f"no SPICE channel is called {channel!r}; they are {known}, each also as {label}/0")
-    kept = frame["channel"] == label
+    if label not in CHANNELS or (slash and not number.isdecimal()):
+        known = ", ".join(CHANNELS)
+        raise UsageError(f"no SPICE channel is called {channel!r}; they are {known}, each also as main/0")
+    mask = columns.channel == CHANNELS.index(label)
     if slash:
-        kept &= frame["channel_id"] == int(number)
-    return frame[kept]
+        mask &= columns.channel_id == int(number)
+    return columns.where(mask)
 
 
-def message_lines(frame: pd.DataFrame) -> Iterator[str]:
-    """Yield one line of JSON, without its newline, per row of the table `messages`."""
+def message_lines(columns: MessageColumns) -> Iterator[str]:
+    """Yield one line of JSON, without its newline, per message; the keys are those of the table."""
 
     def template(head: dict[str, object], tail: dict[str, object]) -> str:
         before, after = dumps(head)[1:-1], dumps(tail)[1:]
         return f'{{"time_s": %.9f, {_literal(before)}, "size": %d, {_literal(after)}'
 
-    return _texts(frame, template)
+    return _texts(columns, template)
 
 
-def message_texts(frame: pd.DataFrame) -> Iterator[str]:
-    """Yield one line of aligned text, without its newline, per row of the table `messages`."""
+def message_texts(columns: MessageColumns) -> Iterator[str]:
+    """Yield one line of aligned text, without its newline, per message."""
 
     def template(head: dict[str, object], tail: dict[str, object]) -> str:
         place = f"{head['session']}  {head['channel']}/{head['channel_id']}"
@@ -117,7 +167,7 @@ def message_texts(frame: pd.DataFrame) -> Iterator[str]:
         words = f"{place:<14}  {head['from']:<6}  {head['type']:>5}  {head['name']!s:<28}"
         return f"%14.6f  {_literal(words)}  %10d  {marks}".rstrip()
 
-    return _texts(frame, template)
+    return _texts(columns, template)
 
 
 def _literal(text: str) -> str:
@@ -127,36 +177,46 @@ def _literal(text: str) -> str:
 _Template = Callable[[dict[str, object], dict[str, object]], str]
 
 
-def _texts(frame: pd.DataFrame, make: _Template) -> Iterator[str]:
+def _texts(columns: MessageColumns, make: _Template) -> Iterator[str]:
     """Fill in a template per row; rows that differ in time and size alone share one."""
-    if not len(frame):
+    if not len(columns):
         return
-    head = ("session", "channel", "channel_id", "from", "type", "name")  # the name follows from the others
-    tail = ("sub", "partial")
-    codes, first = _combinations(frame, (*head[:-1], *tail))
-    templates = []
-    for row in first:
-        values = {c: frame[c].iloc[row] for c in (*head, *tail)}
-        plain = {c: v.item() if isinstance(v, np.generic) else str(v) for c, v in values.items()}
-        templates.append(make({c: plain[c] for c in head}, {c: plain[c] for c in tail}))
-    time_s, size = frame["time_s"].to_numpy(), frame["size"].to_numpy()
-    for start in range(0, len(frame), _BLOCK):
+    codes, first = _combinations(
+        columns.session,
+        columns.channel,
+        columns.channel_id,
+        columns.side,
+        columns.type,
+        columns.sub,
+        columns.partial,
+    )
+    templates = [
+        make(
+            {
+                "session": int(columns.session[row]),
+                "channel": CHANNELS[columns.channel[row]],
+                "channel_id": int(columns.channel_id[row]),
+                "from": SIDES[columns.side[row]],
+                "type": int(columns.type[row]),
+                "name": columns.names[columns.name[row]],  # follows from the others
+            },
+            {"sub": bool(columns.sub[row]), "partial": bool(columns.partial[row])},
+        )
+        for row in first.tolist()
+    ]
+    for start in range(0, len(columns), _BLOCK):
         part = slice(start, start + _BLOCK)
         for code, at, length in zip(
-            codes[part].tolist(), time_s[part].tolist(), size[part].tolist(), strict=True
+            codes[part].tolist(), columns.time_s[part].tolist(), columns.size[part].tolist(), strict=True
         ):
             yield templates[code] % (at, length)
 
 
-def _combinations(
-    frame: pd.DataFrame, columns: Sequence[str]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _combinations(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Count through the distinct combinations of values; return each row's number and the first row of each number."""
-    code = np.zeros(len(frame), np.int64)
+    code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
-        series = frame[column]
-        values = series.cat.codes.to_numpy() if series.dtype.name == "category" else series.to_numpy()
-        values = values.astype(np.int64)
+        values = column.astype(np.int64)
         low, high = int(values.min()), int(values.max())
         code = code * (high - low + 1) + (values - low)
     # The products above stay small: a few sessions and sides, 256 ids, 65,536 types.

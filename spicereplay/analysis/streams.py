@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spicereplay.analysis.clock import ClientMediaClock, ServerClock
-from spicereplay.analysis.columns import NEVER, IndexArray, Record, records, second
+from spicereplay.analysis.columns import Float64Array, IndexArray, Record, records, second
 from spicereplay.analysis.end_cause import end_causes
 from spicereplay.analysis.lives import Video, in_order
 from spicereplay.units import NS_PER_S
@@ -34,11 +36,35 @@ def streams(
     """
     causes = [end_causes(video, server_clock) for video in videos]
     mine = reports[reports["session"] == session]
+    said = [_Reports.of(mine[mine["channel_id"] == video.channel.channel_id]) for video in videos]
     rows: list[Record] = []
     for v, i in in_order(videos):
-        said = mine[mine["channel_id"] == videos[v].channel.channel_id]
-        rows.append(_row(session, videos[v], i, causes[v][i], client_clock, said, origin_ns))
+        rows.append(_row(session, videos[v], i, causes[v][i], client_clock, said[v], origin_ns))
     return records("streams", rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reports:
+    """The STREAM_REPORTs of one display channel as plain arrays: there can be thousands of streams to ask for."""
+
+    stream_id: npt.NDArray[np.int64]
+    time_s: Float64Array
+    drops: npt.NDArray[np.int64]
+    cannot_play: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> _Reports:
+        return cls(
+            table["stream_id"].to_numpy(np.int64),
+            table["time_s"].to_numpy(np.float64),
+            table["drops"].to_numpy(np.int64),
+            table["cannot_play"].to_numpy(bool),
+        )
+
+    def during(self, stream_id: int, created_s: float, destroyed_s: float) -> npt.NDArray[np.bool_]:
+        """Say which reports are about one life; NaN stands for a bound that was not seen."""
+        in_time = ~(self.time_s < created_s) & ~(self.time_s > destroyed_s)
+        return np.asarray((self.stream_id == stream_id) & in_time, np.bool_)
 
 
 def _row(
@@ -47,24 +73,17 @@ def _row(
     i: int,
     cause: str,
     client_clock: ClientMediaClock,
-    reports: pd.DataFrame,
+    reports: _Reports,
     origin_ns: int,
 ) -> dict[str, Any]:
     life, frames, clips = video.lives[i], video.frames, video.clips
-    assert frames is not None
-    assert clips is not None
-    mine = np.flatnonzero(frames.life == i)
+    mine, my_clips = video.frames_of[i], video.clips_of[i]
     time_ns = frames.time_ns[mine]
     created, destroyed = second(life.created_ns, origin_ns), second(life.ended_ns, origin_ns)
     span_s = int(time_ns[-1] - time_ns[0]) / NS_PER_S if len(mine) > 1 else 0.0
     margin = client_clock.margin_ms(time_ns, frames.mm_time[mine])
     timed = np.isfinite(margin)
-    during = (reports["stream_id"] == life.stream_id) & ~(reports["time_s"] < created)
-    if life.ended_ns != NEVER:
-        during &= reports["time_s"] <= destroyed
-    said = reports[during]
-    plays = ~said["cannot_play"].to_numpy(bool)
-    my_clips = np.flatnonzero(clips.life == i)
+    said = reports.during(life.stream_id, created, destroyed)
     return {
         "session": session,
         "channel_id": video.channel.channel_id,
@@ -95,9 +114,9 @@ def _row(
         "longest_gap_s": int(np.diff(time_ns).max()) / NS_PER_S if len(mine) > 1 else _NAN,
         "late_frames": int((margin[timed] < 0).sum()) if timed.any() else None,
         "worst_margin_ms": float(margin[timed].min()) if timed.any() else _NAN,
-        "reports": len(said),
-        "reported_drops": int(said["drops"].to_numpy(np.int64)[plays].sum()),
-        "cannot_play": bool((~plays).any()),
+        "reports": int(said.sum()),
+        "reported_drops": int(reports.drops[said & ~reports.cannot_play].sum()),
+        "cannot_play": bool((said & reports.cannot_play).any()),
         "decode_ms_median": _NAN,
         "decode_ms_p95": _NAN,
         "decode_failures": 0,

@@ -115,10 +115,11 @@ class Tables(Mapping[str, pd.DataFrame]):
     @cached_property
     def videos(self) -> list[list[Video]]:
         """All video, per session and display channel."""
+        newest = self.replay.sessions[-1:]
         seeds = client.stream_seeds(self.replay.reports)
         return [
             [
-                lives.observe_video(log, self.limits, self.defects, seeds)
+                lives.observe_video(log, self.limits, self.defects, seeds if session in newest else None)
                 for log in session.of(ChannelType.DISPLAY)
             ]
             for session in self.replay.sessions

@@ -7,7 +7,15 @@ from support.client import agent as agent_counters
 from support.client import life, summary, totals
 from support.tables import empty_tables, full
 
-from spicereplay.analysis import find_agent, find_capture, find_client, find_network, find_video, flaps
+from spicereplay.analysis import (
+    find_agent,
+    find_capture,
+    find_client,
+    find_decoding,
+    find_network,
+    find_video,
+    flaps,
+)
 from spicereplay.analysis.facts import Facts, Refusal, Unread
 from spicereplay.analysis.findings import RULES, find, table
 from spicereplay.analysis.verdict import judge, notes
@@ -127,7 +135,7 @@ def test_the_client_decodes_more_slowly_than_frames_come():
     decodes = DecodeTimes("mjpeg", 100, 0, 70_000, 120_000, 175_000)
     facts = Facts(clients=(summary(decodes=(decodes,), backends=("jpeg-decoder",)),))
     frames = full("frames", codec=["mjpeg"] * 2, outcome=["decoded"] * 2, decode_ms=[4.0, 6.0])
-    found = one(find_video.client_decoder_slow, facts, streams=streams, frames=frames)
+    found = one(find_decoding.client_decoder_slow, facts, streams=streams, frames=frames)
     assert (found.severity, found.who) == ("critical", "decoder")
     assert "120.0 ms each on average, 175.0 ms at most (jpeg-decoder)" in found.evidence[0]
     assert "a frame every 40.0 ms" in found.evidence[1]
@@ -139,8 +147,8 @@ def test_a_decoder_far_slower_than_need_be_is_a_warning():
     facts = Facts(clients=(summary(decodes=(decodes,)),))
     streams = full("streams", codec=["mjpeg"], fps=[25.0], frames=[100])
     frames = full("frames", codec=["mjpeg"], outcome=["decoded"], decode_ms=[2.0])
-    assert one(find_video.client_decoder_slow, facts, streams=streams, frames=frames).severity == "warn"
-    assert not said(find_video.client_decoder_slow, facts, streams=streams)
+    assert one(find_decoding.client_decoder_slow, facts, streams=streams, frames=frames).severity == "warn"
+    assert not said(find_decoding.client_decoder_slow, facts, streams=streams)
 
 
 def test_late_frames_by_the_capture_and_by_the_client():
@@ -170,7 +178,7 @@ def test_few_late_frames_are_not_worth_a_word(late):
 
 def test_a_client_that_cannot_play():
     found = one(
-        find_video.cannot_play,
+        find_decoding.cannot_play,
         streams=full("streams", codec=["h265"], cannot_play=[True]),
         reports=full("reports", cannot_play=[True], time_s=[4.0]),
     )
@@ -180,7 +188,7 @@ def test_a_client_that_cannot_play():
 
 def test_orphans_of_an_unknown_codec():
     facts = Facts(clients=(summary(streams=totals(orphan_frames=104)),))
-    found = one(find_video.stream_orphans, facts, streams=full("streams", codec=["vp8"], created_s=[2.0]))
+    found = one(find_decoding.stream_orphans, facts, streams=full("streams", codec=["vp8"], created_s=[2.0]))
     assert (found.severity, found.who) == ("critical", "decoder")
 
 
@@ -232,23 +240,25 @@ def test_a_stream_without_a_common_codec():
         "messages", channel=["display"] * 2, **{"from": ["server"] * 2}, name=names, time_s=[1.0, 3.0]
     )
     facts = Facts(display_caps={(0, 0): frozenset({"MULTI_CODEC", "CODEC_VP9"})})
-    found = one(find_video.no_common_codec, facts, messages=messages)
+    found = one(find_decoding.no_common_codec, facts, messages=messages)
     assert "CODEC_VP9" in found.evidence[1]
-    assert not said(find_video.no_common_codec, messages=messages), "without the handshake nothing is known"
+    assert not said(find_decoding.no_common_codec, messages=messages), (
+        "without the handshake nothing is known"
+    )
 
 
 def test_frames_that_cannot_be_decoded():
     bad = full("streams", decode_failures=[3], frames=[10], seen_create=[True])
-    assert one(find_video.decode_failures, streams=bad).severity == "warn"
+    assert one(find_decoding.decode_failures, streams=bad).severity == "warn"
     late = full("streams", decode_failures=[3], frames=[10], seen_create=[False])
-    assert one(find_video.decode_failures, streams=late).severity == "info"
+    assert one(find_decoding.decode_failures, streams=late).severity == "info"
 
 
 def test_a_stream_that_is_too_much_for_this_machine():
     slow = full("streams", decode_ms_p95=[50.0], fps=[30.0], frames=[90])
-    assert one(find_video.decode_slow_remeasured, streams=slow).who == "decoder"
+    assert one(find_decoding.decode_slow_remeasured, streams=slow).who == "decoder"
     assert not said(
-        find_video.decode_slow_remeasured,
+        find_decoding.decode_slow_remeasured,
         streams=full("streams", decode_ms_p95=[5.0], fps=[30.0], frames=[90]),
     )
 

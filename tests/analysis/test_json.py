@@ -9,13 +9,37 @@ from spicereplay.analysis import schema
 from spicereplay.analysis.json import to_lines, to_records
 
 CONTRACT = {
-    "messages": "time_s session channel channel_id from type name size sub partial".split(),
+    "messages": [
+        "time_s",
+        "session",
+        "channel",
+        "channel_id",
+        "from",
+        "type",
+        "name",
+        "size",
+        "sub",
+        "partial",
+    ],
     "streams": (
-        "session channel_id stream_id codec width height created_s destroyed_s lifetime_s frames bytes end_cause".split()
+        [
+            "session",
+            "channel_id",
+            "stream_id",
+            "codec",
+            "width",
+            "height",
+            "created_s",
+            "destroyed_s",
+            "lifetime_s",
+            "frames",
+            "bytes",
+            "end_cause",
+        ]
     ),
-    "flaps": "session channel_id time_s count window_s mean_lifetime_s".split(),
-    "agent": "session time_s type reply_time_s lag_ms outcome".split(),
-    "findings": "code severity title time_s evidence".split(),
+    "flaps": ["session", "channel_id", "time_s", "count", "window_s", "mean_lifetime_s"],
+    "agent": ["session", "time_s", "type", "reply_time_s", "lag_ms", "outcome"],
+    "findings": ["code", "severity", "title", "time_s", "evidence"],
 }
 
 

@@ -9,7 +9,7 @@ from support.observed import ORIGIN_NS, Said, channel, session
 
 from spicereplay.analysis import schema
 from spicereplay.analysis.json import to_records
-from spicereplay.analysis.messages import message_lines, message_texts, messages, on_channel
+from spicereplay.analysis.messages import message_columns, message_lines, message_texts, messages, on_channel
 from spicereplay.errors import UsageError
 from spicereplay.protocol.enums import ChannelType
 
@@ -45,39 +45,40 @@ def test_rows_are_in_order_of_time_and_the_server_comes_first_at_one_time():
 
 
 def test_the_lines_are_the_records_in_json():
-    frame = messages(TWO, ORIGIN_NS)
-    assert [json.loads(line) for line in message_lines(frame)] == list(to_records("messages", frame))
+    lines = message_lines(message_columns(TWO, ORIGIN_NS))
+    assert [json.loads(line) for line in lines] == list(to_records("messages", messages(TWO, ORIGIN_NS)))
 
 
 def test_the_keys_come_in_the_order_of_the_contract():
-    line = next(iter(message_lines(messages(TWO, ORIGIN_NS))))
+    line = next(iter(message_lines(message_columns(TWO, ORIGIN_NS))))
     assert list(json.loads(line)) == schema.TABLES["messages"].names
     assert "\n" not in line
 
 
 def test_text_lines_hold_the_same():
-    lines = list(message_texts(messages(TWO, ORIGIN_NS)))
+    lines = list(message_texts(message_columns(TWO, ORIGIN_NS)))
     assert lines[1].split() == ["0.500000", "0", "display/0", "server", "304", "DRAW_COPY", "50"]
     assert lines[-1].split()[-1] == "partial"
 
 
 def test_one_channel_alone():
-    frame = messages(TWO, ORIGIN_NS)
-    assert len(on_channel(frame, "display")) == 6
-    assert on_channel(frame, "display/3")["name"].tolist() == ["STREAM_CREATE"]
-    assert not len(list(message_lines(on_channel(frame, "cursor"))))
+    columns = message_columns(TWO, ORIGIN_NS)
+    assert len(on_channel(columns, "display")) == 6
+    (line,) = message_lines(on_channel(columns, "display/3"))
+    assert json.loads(line)["name"] == "STREAM_CREATE"
+    assert not list(message_lines(on_channel(columns, "cursor")))
 
 
 @pytest.mark.parametrize("name", ["screen", "display/x", "display/", "DISPLAY"])
 def test_a_channel_that_spice_has_not(name):
     with pytest.raises(UsageError, match="no SPICE channel"):
-        on_channel(messages(TWO, ORIGIN_NS), name)
+        on_channel(message_columns(TWO, ORIGIN_NS), name)
 
 
 def test_nothing_was_said():
     frame = messages([], ORIGIN_NS)
     assert list(frame.columns) == schema.TABLES["messages"].names
-    assert not list(message_lines(frame))
+    assert not list(message_lines(message_columns([], ORIGIN_NS)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -96,6 +97,8 @@ def test_nothing_was_said():
 )
 def test_lines_and_records_agree_whatever_was_said(said):
     said = sorted(said, key=lambda m: m.at)
-    frame = messages([session(channel(ChannelType.DISPLAY, server=said, client=said))], ORIGIN_NS)
+    sessions = [session(channel(ChannelType.DISPLAY, server=said, client=said))]
+    frame = messages(sessions, ORIGIN_NS)
     assert len(frame) == 2 * len(said)
-    assert [json.loads(line) for line in message_lines(frame)] == list(to_records("messages", frame))
+    lines = message_lines(message_columns(sessions, ORIGIN_NS))
+    assert [json.loads(line) for line in lines] == list(to_records("messages", frame))

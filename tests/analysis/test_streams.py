@@ -65,8 +65,15 @@ def test_destroy_all_ends_every_stream():
 
 def test_a_mode_change_destroys_streams_before_the_surface():
     found = table(
-        [create(1, 1), create(1, 2), data(1.9, 1), data(1.9, 2), destroy(2, 1), destroy(2, 2)]
-        + [u32(2.01, ServerDisplay.SURFACE_DESTROY, 0)]
+        [
+            create(1, 1),
+            create(1, 2),
+            data(1.9, 1),
+            data(1.9, 2),
+            destroy(2, 1),
+            destroy(2, 2),
+            u32(2.01, ServerDisplay.SURFACE_DESTROY, 0),
+        ]
     )
     assert found["end_cause"].tolist() == ["surface_destroyed"] * 2
 
@@ -94,8 +101,19 @@ def test_the_servers_clock_decides_about_timeouts_where_it_is_known():
 
 def test_interruptions_are_empty_clips_that_frames_follow():
     found = table(
-        [create(1, 1), data(1, 1), clip(1.1, 1, 0), clip(1.2, 1, 1), data(1.2, 1), data(1.3, 1)]
-        + [clip(1.4, 1, 0), data(1.5, 1), clip(1.6, 1, 2), clip(1.7, 1, 0), destroy(2.8, 1)]
+        [
+            create(1, 1),
+            data(1, 1),
+            clip(1.1, 1, 0),
+            clip(1.2, 1, 1),
+            data(1.2, 1),
+            data(1.3, 1),
+            clip(1.4, 1, 0),
+            data(1.5, 1),
+            clip(1.6, 1, 2),
+            clip(1.7, 1, 0),
+            destroy(2.8, 1),
+        ]
     )
     assert found["clips"].tolist() == [5]
     assert found["interruptions"].tolist() == [2]

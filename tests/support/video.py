@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from support.observed import Said
 
 from spicereplay.protocol.enums import ServerDisplay
 from spicereplay.protocol.messages import display as d
 from spicereplay.protocol.messages.geometry import Clip, Rect
-from support.observed import Said
 
 BOX = Rect(top=10, left=20, bottom=130, right=180)
 
