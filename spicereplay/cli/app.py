@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from spicereplay._version import __version__
-from spicereplay.cli import doctor, findings, info, messages, report, streams, table
+from spicereplay.cli import bench, doctor, findings, frame, info, messages, report, streams, table, video
 from spicereplay.cli.common import drop_output
 
 app = typer.Typer(
@@ -45,6 +45,9 @@ app.command("messages")(messages.messages)
 app.command("streams")(streams.streams)
 app.command("table")(table.table)
 app.command("findings")(findings.findings)
+app.command("frame")(frame.frame)
+app.command("video")(video.video)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 

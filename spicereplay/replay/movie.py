@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -243,7 +243,8 @@ class _Film:
         self._covered = Box(0, 0, 0, 0)
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self.encoder, options = _encoder()
-        self._stream = self._container.add_stream(self.encoder, rate=MOST_PER_SECOND, options=options)
+        added = self._container.add_stream(self.encoder, rate=MOST_PER_SECOND, options=options)
+        self._stream = cast("av.VideoStream", added)
         self._stream.width, self._stream.height = width, height
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = TIME_BASE

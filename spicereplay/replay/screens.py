@@ -15,7 +15,9 @@ import numpy as np
 
 from spicereplay.codecs.video import VideoDecoder
 from spicereplay.defects import DefectKind
+from spicereplay.display.channel import OpenVideo
 from spicereplay.display.draws import DRAW_MESSAGES
+from spicereplay.display.images import AloneDecoder
 from spicereplay.display.model import DisplayModel
 from spicereplay.display.records import Clock, RecordSink
 from spicereplay.display.region import Box
@@ -78,7 +80,8 @@ class Screens:
     With more than one of `workers` (None: as many as there are processors), images that depend on nothing else are
     decoded ahead on threads; pixels, defects and records do not depend on that. `clock` is what decode times are
     taken with, None: they are not; it should count the time of the calling thread alone (`time.thread_time_ns`).
-    `sink` gets the records of decoded images and frames; without it they are dropped.
+    `sink` gets the records of decoded images and frames; without it they are dropped. `decode` and `video` take
+    the place of the model's own decoders; with `decode` nothing is decoded ahead.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class Screens:
         workers: int | None = None,
         clock: Clock | None = None,
         sink: RecordSink | None = None,
+        decode: AloneDecoder | None = None,
+        video: OpenVideo | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.session = session
@@ -101,7 +106,7 @@ class Screens:
         self._pool: ThreadPoolExecutor | None = None
         self._ahead: DecodeAhead | None = None
         count = (os.cpu_count() or 1) if workers is None else workers
-        if count > 1:
+        if count > 1 and decode is None:
             self._pool = ThreadPoolExecutor(count, thread_name_prefix="decode")
             self._ahead = DecodeAhead(self._pool, limits, clock or _no_clock)
         self.model = DisplayModel(
@@ -109,7 +114,8 @@ class Screens:
             channel_ids=[log.channel_id for log in session.of(ChannelType.DISPLAY)],
             clock=self._ahead.clock if self._ahead is not None else clock or _no_clock,
             sink=sink or _drop,
-            decode=self._ahead.decode if self._ahead is not None else None,
+            decode=self._ahead.decode if self._ahead is not None else decode,
+            video=video,
         )
         self._released = [0] * len(self.order.logs)
         self._steps = self._read_ahead() if self._ahead is not None else self._read()
