@@ -5,7 +5,7 @@ The columns exist without pandas (`MessageColumns`): a command that only prints 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from json import dumps
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.analysis import schema
-from spicereplay.analysis.columns import Float64Array, category, seconds
+from spicereplay.analysis._kernels import lines
+from spicereplay.analysis.columns import category, seconds
+from spicereplay.bytestream import Int64Array
 from spicereplay.errors import UsageError
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.session.log import SessionLog
+from spicereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +38,8 @@ SIDES: Final = [str(Side.SERVER), str(Side.CLIENT)]
 class MessageColumns:
     """The columns of the table `messages`, one array each; text columns as positions in lists of texts."""
 
-    time_s: Float64Array
+    time_ns: Int64Array
+    """Nanoseconds since the origin of the table's times."""
     session: npt.NDArray[np.int32]
     channel: npt.NDArray[np.int8]
     """Position in `CHANNELS`."""
@@ -51,7 +55,7 @@ class MessageColumns:
     names: list[str]
 
     def __len__(self) -> int:
-        return len(self.time_s)
+        return len(self.time_ns)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> MessageColumns:
         """Return the rows for which `mask` is true."""
@@ -84,7 +88,7 @@ def message_columns(sessions: Sequence[SessionLog], origin_ns: int) -> MessageCo
         return np.repeat(np.array(values, dtype), lengths)[order]
 
     return MessageColumns(
-        time_s=seconds(time_ns[order], origin_ns),
+        time_ns=time_ns[order] - origin_ns,
         session=repeated([session for session, *_ in parts], np.int32),
         channel=repeated([CHANNELS.index(channel.label) for _, channel, _, _ in parts], np.int8),
         channel_id=repeated([channel_id for _, _, channel_id, _ in parts], np.uint8),
@@ -104,7 +108,7 @@ def messages(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
     return schema.frame(
         "messages",
         {
-            "time_s": columns.time_s,
+            "time_s": seconds(columns.time_ns, 0),
             "session": columns.session,
             "channel": category(columns.channel, CHANNELS),
             "channel_id": columns.channel_id,
@@ -148,40 +152,62 @@ def on_channel(columns: MessageColumns, channel: str) -> MessageColumns:
     return columns.where(mask)
 
 
-def message_lines(columns: MessageColumns) -> Iterator[str]:
-    """Yield one line of JSON, without its newline, per message; the keys are those of the table."""
+def message_json(columns: MessageColumns) -> Iterator[memoryview]:
+    """Yield JSON Lines, many at a time, one line per message; the keys are those of the table.
 
-    def template(head: dict[str, object], tail: dict[str, object]) -> str:
-        before, after = dumps(head)[1:-1], dumps(tail)[1:]
-        return f'{{"time_s": %.9f, {_literal(before)}, "size": %d, {_literal(after)}'
-
-    return _texts(columns, template)
+    What is yielded is overwritten by the next step.
+    """
+    if not len(columns):
+        return
+    codes, heads = _combinations(columns)
+    text = bytearray()
+    bounds = np.empty((len(heads), 4), np.int64)
+    for i, (head, tail) in enumerate(heads):
+        bounds[i, 0] = len(text)
+        text += b'{"time_s": '
+        bounds[i, 1] = len(text)
+        text += f', {dumps(head)[1:-1]}, "size": '.encode()
+        bounds[i, 2] = len(text)
+        text += f", {dumps(tail)[1:]}\n".encode()
+        bounds[i, 3] = len(text)
+    widest = int((bounds[:, 3] - bounds[:, 0]).max()) + lines.TIME_BYTES + lines.NUMBER_BYTES
+    out = np.empty(widest * min(_BLOCK, len(columns)), np.uint8)
+    for start in range(0, len(columns), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        written = lines.fill(
+            np.frombuffer(text, np.uint8), bounds, codes[part], columns.time_ns[part], columns.size[part], out
+        )
+        yield out.data[:written]
 
 
 def message_texts(columns: MessageColumns) -> Iterator[str]:
     """Yield one line of aligned text, without its newline, per message."""
-
-    def template(head: dict[str, object], tail: dict[str, object]) -> str:
-        place = f"{head['session']}  {head['channel']}/{head['channel_id']}"
-        marks = " ".join(mark for mark in ("sub", "partial") if tail[mark])
-        words = f"{place:<14}  {head['from']:<6}  {head['type']:>5}  {head['name']!s:<28}"
-        return f"%14.6f  {_literal(words)}  %10d  {marks}".rstrip()
-
-    return _texts(columns, template)
-
-
-def _literal(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-_Template = Callable[[dict[str, object], dict[str, object]], str]
-
-
-def _texts(columns: MessageColumns, make: _Template) -> Iterator[str]:
-    """Fill in a template per row; rows that differ in time and size alone share one."""
     if not len(columns):
         return
-    codes, first = _combinations(
+    codes, heads = _combinations(columns)
+    places = [f"{head['session']}  {head['channel']}/{head['channel_id']}" for head, _ in heads]
+    words = [
+        f"{place:<14}  {head['from']:<6}  {head['type']:>5}  {head['name']!s:<28}"
+        for place, (head, _) in zip(places, heads, strict=True)
+    ]
+    marks = [" ".join(mark for mark, is_set in tail.items() if is_set) for _, tail in heads]
+    for start in range(0, len(columns), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        for code, at, length in zip(
+            codes[part].tolist(), columns.time_ns[part].tolist(), columns.size[part].tolist(), strict=True
+        ):
+            yield f"{at / NS_PER_S:14.6f}  {words[code]}  {length:10d}  {marks[code]}".rstrip()
+
+
+_Head = dict[str, Any]
+
+
+def _combinations(columns: MessageColumns) -> tuple[npt.NDArray[np.int32], list[tuple[_Head, _Head]]]:
+    """Return what rows share that differ in time and size alone: each row's number, and per number the values.
+
+    The values are in the order of the table: those before `size`, and those behind it.
+    """
+    codes, first = _numbered(
         columns.session,
         columns.channel,
         columns.channel_id,
@@ -190,8 +216,8 @@ def _texts(columns: MessageColumns, make: _Template) -> Iterator[str]:
         columns.sub,
         columns.partial,
     )
-    templates = [
-        make(
+    return codes, [
+        (
             {
                 "session": int(columns.session[row]),
                 "channel": CHANNELS[columns.channel[row]],
@@ -204,16 +230,10 @@ def _texts(columns: MessageColumns, make: _Template) -> Iterator[str]:
         )
         for row in first.tolist()
     ]
-    for start in range(0, len(columns), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        for code, at, length in zip(
-            codes[part].tolist(), columns.time_s[part].tolist(), columns.size[part].tolist(), strict=True
-        ):
-            yield templates[code] % (at, length)
 
 
-def _combinations(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Count through the distinct combinations of values; return each row's number and the first row of each number."""
+def _numbered(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.intp]]:
+    """Give each combination of values a number; return each row's number and the first row of each number."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         values = column.astype(np.int64)
@@ -221,7 +241,7 @@ def _combinations(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt
         code = code * (high - low + 1) + (values - low)
     # The products above stay small: a few sessions and sides, 256 ids, 65,536 types.
     if int(code.max()) < 1 << 22:
-        lookup = np.full(int(code.max()) + 1, -1, np.intp)
+        lookup = np.full(int(code.max()) + 1, -1, np.int32)
         present = np.flatnonzero(np.bincount(code))
         lookup[present] = np.arange(len(present))
         first = np.zeros(len(present), np.intp)
@@ -229,4 +249,4 @@ def _combinations(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt
         first[number[::-1]] = np.arange(len(code))[::-1]
         return number, first
     _, first, number = np.unique(code, return_index=True, return_inverse=True)
-    return number, first
+    return number.astype(np.int32), first

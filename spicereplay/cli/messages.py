@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import Input, Json, tables_of, verb, write_lines
+from spicereplay.cli.common import Input, Json, KeyLog, opened, verb, write_lines
 
 
 @verb
@@ -17,12 +17,16 @@ def messages(
         typer.Option("--channel", help="Only this channel: `display`, or `display/0`.", show_default=False),
     ] = None,
     json: Json = False,
+    keylog: KeyLog = None,
 ) -> None:
     """List every SPICE message, both directions, in order of time."""
-    from spicereplay.analysis.messages import message_lines, message_texts, on_channel
+    from spicereplay.analysis.messages import message_columns, message_json, message_texts, on_channel
 
-    with tables_of(source) as tables:
-        frame = tables["messages"]
+    with opened(source, keylog) as found:
+        columns = message_columns(found.sessions, found.start_time_ns)
         if channel is not None:
-            frame = on_channel(frame, channel)
-        write_lines(message_lines(frame) if json else message_texts(frame))
+            columns = on_channel(columns, channel)
+        if json:
+            write_bytes(message_json(columns))
+        else:
+            write_lines(message_texts(columns))

@@ -9,9 +9,21 @@ from support.observed import ORIGIN_NS, Said, channel, session
 
 from spicereplay.analysis import schema
 from spicereplay.analysis.json import to_records
-from spicereplay.analysis.messages import message_columns, message_lines, message_texts, messages, on_channel
+from spicereplay.analysis.messages import (
+    MessageColumns,
+    message_columns,
+    message_json,
+    message_texts,
+    messages,
+    on_channel,
+)
 from spicereplay.errors import UsageError
 from spicereplay.protocol.enums import ChannelType
+
+
+def message_lines(columns: MessageColumns) -> list[str]:
+    return b"".join(bytes(block) for block in message_json(columns)).decode().splitlines()
+
 
 TWO = [
     session(
