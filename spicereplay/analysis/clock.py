@@ -75,8 +75,8 @@ class ClientMediaClock:
     Known: the values the server set (MAIN_INIT, MULTI_MEDIA_TIME) and when they passed the capture point. Assumed:
     the client took them over at once and moves them on at the rate of the capture clock. Really its clock runs behind
     by the one-way delay (on a capture at the server) and by the time it took to look at the message (38 ms in one
-    recorded session), so margins made from this one are too small by that. While sound plays the client follows the sound
-    instead (spice-wire.md 5.3), and margins made from this clock can be off by the sound's latency.
+    recorded session), so margins made from this one are too small by that. While sound plays the client follows
+    the sound instead (spice-wire.md 5.3), and margins made from this clock can be off by the sound's latency.
     """
 
     set_ns: Int64Array

@@ -21,7 +21,7 @@ from spicereplay.analysis import (
 )
 from spicereplay.analysis.columns import records
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import SEVERITIES, Finding
+from spicereplay.analysis.finding import SEVERITIES, Finding, cite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +54,13 @@ def table(found: Iterable[Finding]) -> pd.DataFrame:
                 "severity": finding.severity,
                 "title": finding.title,
                 "time_s": math.nan if finding.time_s is None else finding.time_s,
-                "evidence": list(finding.evidence),
+                "evidence": [*finding.evidence, *_blame(finding)],
             }
             for finding in found
         ],
     )
+
+
+def _blame(finding: Finding) -> list[str]:
+    """Say who was slow or wrong, where a rule can tell; a lack of the capture is nobody's fault."""
+    return [cite(f"points to the {finding.who}", "inferred")] if finding.who not in ("", "capture") else []

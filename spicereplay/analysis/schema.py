@@ -159,6 +159,66 @@ TABLES: Final[Mapping[str, Table]] = {
             ),
         ),
         Table(
+            "images",
+            "one row per image that a display message brought or referred to, in the order drawn; video is in `frames`",
+            (
+                _SESSION,
+                _CHANNEL_ID,
+                _TIME,
+                _c("image_id", "uint64", "id of the image descriptor"),
+                _c(
+                    "codec", "category", "SPICE's image type in lower case: `quic`, `glz_rgb`, `from_cache` …"
+                ),
+                _c("width", "uint32", "image width", "px"),
+                _c("height", "uint32", "image height", "px"),
+                _c("bytes", "uint32", "compressed size; 0 from the cache", "bytes"),
+                _c(
+                    "decode_ms",
+                    "float64",
+                    "re-measured processor time of the thread that decoded it; NaN: not decoded",
+                    "ms",
+                ),
+                _c("backend", "category", "what decoded it; `cache`; empty: nothing could"),
+                _c(
+                    "cache",
+                    "category",
+                    "image cache: `hit`, `miss`, `stored` (put in or replaced), `none` (not meant for it)",
+                ),
+                _c(
+                    "decoded",
+                    "bool",
+                    "false: it could not be decoded or is not in the cache; `defects` says why",
+                ),
+                _c("surface_id", "uint32", "surface it is drawn on"),
+                _c("left", "int32", "box of the message on the surface", "px"),
+                _c("top", "int32", "box", "px"),
+                _c("right", "int32", "box, exclusive", "px"),
+                _c("bottom", "int32", "box, exclusive", "px"),
+            ),
+        ),
+        Table(
+            "cache",
+            "image cache and GLZ window of a session whenever they changed, a row per 100 ms at most",
+            (
+                _SESSION,
+                _c("time_s", "float64", "capture time", "s"),
+                _c("images", "int64", "images in the image cache"),
+                _c("bytes", "int64", "their decoded size", "bytes"),
+                _c("hits", "int64", "references that were found, since the beginning"),
+                _c("misses", "int64", "references that were not, since the beginning"),
+                _c("puts", "int64", "images put in or replaced, since the beginning"),
+                _c("invalidated", "int64", "removals that the server ordered, since the beginning"),
+                _c(
+                    "evicted",
+                    "int64",
+                    "images thrown out here to stay within the byte cap, since the beginning",
+                ),
+                _c("glz_images", "int64", "images in the GLZ window"),
+                _c("glz_bytes", "int64", "their decoded size", "bytes"),
+                _c("glz_evicted", "int64", "images dropped from the window for the cap, since the beginning"),
+            ),
+        ),
+        Table(
             "flaps",
             "one row per notification that the flap rule would raise (ryll-behaviour.md 5)",
             (

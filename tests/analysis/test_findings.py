@@ -17,7 +17,7 @@ from spicereplay.analysis import (
     flaps,
 )
 from spicereplay.analysis.facts import Facts, Refusal, Unread
-from spicereplay.analysis.findings import RULES, find, table
+from spicereplay.analysis.findings import find, table
 from spicereplay.analysis.verdict import judge, notes
 from spicereplay.bugreport.client_reported import ChannelTraffic, DecodeTimes, Disconnect
 
@@ -69,8 +69,11 @@ def test_findings_are_ranked():
     assert table(found)["code"].tolist() == ["cannot_play", "rtt_high", "capture_begins_late"]
 
 
-def test_codes_are_words_in_snake_case():
-    assert len({rule.__name__ for rule in RULES}) == len(RULES)
+def test_the_table_says_whom_a_finding_points_to():
+    found = find(tables(pings=full("pings", rtt_ms=[200.0] * 3)), Facts())
+    assert table(found)["evidence"][0][-1] == "points to the network [inferred]"
+    lost = find(tables(defects=full("defects", kind=["value_unknown"], where=["x"], detail=["y"])), Facts())
+    assert len(table(lost)["evidence"][0]) == 1
 
 
 # --- video --------------------------------------------------------------------------------------------
