@@ -259,7 +259,7 @@ class _Unseen:
 
     def decode(self, data: Data) -> None:
         """Give no picture."""
-        return None
+        return
 
 
 def _unseen(codec: int) -> _Unseen:

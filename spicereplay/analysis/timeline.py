@@ -19,6 +19,7 @@ from spicereplay.analysis import (
     findings,
     flaps,
     frames,
+    images,
     lives,
     messages,
     notifications,
@@ -174,10 +175,17 @@ class Tables(Mapping[str, pd.DataFrame]):
             )
         return concat("frames", parts)
 
+    @cached_property
+    def _observed(self) -> images.Observed:
+        """What drawing everything shows; nothing where nothing is to be decoded."""
+        sessions = self.replay.sessions if self.decode else []
+        return images.observe_images(sessions, self.origin_ns, self.limits, progress=self.progress)
+
     def _defects(self) -> pd.DataFrame:
         """All defects: the replay's, the sessions', and those that only making the tables shows."""
         _ = self.videos, self.talks
-        logs = (self.replay.defects, *(session.defects for session in self.replay.sessions), self.defects)
+        sessions = (session.defects for session in self.replay.sessions)
+        logs = (self.replay.defects, *sessions, self.defects, self._observed.defects)
         return transport.defects((defect for log in logs for defect in log), self.origin_ns)
 
 
@@ -185,6 +193,8 @@ _MAKERS: Final[Mapping[str, Callable[[Tables], pd.DataFrame]]] = {
     "messages": lambda t: messages.messages(t.replay.sessions, t.origin_ns),
     "streams": lambda t: t.streams(),
     "frames": lambda t: t._frames(t.decode),
+    "images": lambda t: t._observed.images,
+    "cache": lambda t: t._observed.cache,
     "flaps": lambda t: flaps.flaps(t.streams(decode=False), t.rule),
     "regions": lambda t: regions.regions(t.replay.sessions, t.streams(decode=False), t.origin_ns),
     "agent": lambda t: agent.agent(t.talks, t.origin_ns),
