@@ -22,17 +22,21 @@ def open(
     decode: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    keylog: str | Path | None = None,
 ) -> Capture:
     """Open a capture, a bug report or a directory of either.
 
     The packets are read and framed at once; tables are made when they are looked at. `decode` says whether video
     frames are decoded to measure how long that takes when a table with decode times is asked for. `progress` is
-    called with what is being done, how much is done, and how much there is.
+    called with what is being done, how much is done, and how much there is. `keylog` names a file with the
+    secrets of TLS connections (SSLKEYLOGFILE format); those inside a pcapng are used besides.
 
     Raises `NotACaptureError` for something else, `NoSpiceError` where there is no readable SPICE (the message says
-    what there is instead), `InputError` for what cannot be read.
+    what there is instead), `InputError` for what cannot be read, `UsageError` for a `keylog` that is no key log.
     """
-    return Capture(replay(path, limits=limits, progress=progress), decode=decode, limits=limits)
+    return Capture(
+        replay(path, limits=limits, progress=progress, keylog=keylog), decode=decode, limits=limits
+    )
 
 
 class Capture:

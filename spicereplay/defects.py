@@ -37,6 +37,7 @@ class DefectKind(StrEnum):
     BYTES_MISSING_SILENTLY = "bytes_missing_silently"
     WEBSOCKET = "websocket"
     TLS_UNREADABLE = "tls_unreadable"
+    KEY_LOG = "key_log"
     CHANNELS_MERGED = "channels_merged"
     # protocol
     LINK_MALFORMED = "link_malformed"

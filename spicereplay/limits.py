@@ -81,6 +81,12 @@ class Limits:
     fragment_bytes: int = 64 * MIB
     """IP fragments waiting for the rest of their datagram."""
 
+    # secrets
+    key_log_bytes: int = 32 * MIB
+    """TLS key logs of one input, the given one and those inside it."""
+    tls_handshake_bytes: int = 256 * KIB
+    """One TLS handshake message; chains of certificates are the longest."""
+
     # reports of trouble
     defects_per_kind: int = 100
     """Defects of one kind and place that are kept one by one; the rest are counted."""

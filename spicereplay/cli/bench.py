@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from spicereplay.cli.common import Input, Json, opened, progress, verb
+from spicereplay.cli.common import Input, Json, KeyLog, opened, progress, verb
 from spicereplay.cli.output import print_json, print_rows
 
 HEADER = ("codec", "decoder", "size", "count", "median ms", "p95 ms", "p99 ms", "max ms", "Mpx/s")
 
 
 @verb
-def bench(source: Input, json: Json = False) -> None:
+def bench(source: Input, json: Json = False, keylog: KeyLog = None) -> None:
     """Decode every image and video frame and show how long each codec takes, by size and decoder.
 
     One thread; JPEG is decoded by every library that is here.
     """
     from spicereplay.analysis.latency import decode_latencies
 
-    with opened(source) as found, progress() as tell:
+    with opened(source, keylog) as found, progress() as tell:
         rows = decode_latencies(found, progress=tell)
     if json:
         print_json([asdict(row) for row in rows])

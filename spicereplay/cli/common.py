@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, TypeVar
 
@@ -29,6 +29,18 @@ Input = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="A pcap or pcapng file (also .gz), a bug-report zip, a --capture or auto-snapshot directory.",
+        show_default=False,
+    ),
+]
+KeyLog = Annotated[
+    Path | None,
+    typer.Option(
+        "--keylog",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Secrets that open TLS, in SSLKEYLOGFILE format; those inside a pcapng are used unasked.",
         show_default=False,
     ),
 ]
@@ -103,23 +115,31 @@ def progress() -> Iterator[Progress | None]:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Replay]:
-    """Open an input with a progress bar."""
+def opened(path: Path, keylog: Path | None = None) -> Iterator[Replay]:
+    """Open an input with a progress bar; `keylog` is a file with the secrets of its TLS connections."""
     from spicereplay.replay import replay
 
     with progress() as tell:
-        found = replay(path, progress=tell)
+        found = replay(path, progress=tell, keylog=keylog)
     with found:
         yield found
 
 
 @contextlib.contextmanager
-def tables_of(path: Path) -> Iterator[Tables]:
+def tables_of(path: Path, keylog: Path | None = None) -> Iterator[Tables]:
     """Open an input and give its tables, which are made when they are asked for."""
     from spicereplay.analysis.timeline import Tables
 
-    with opened(path) as found:
+    with opened(path, keylog) as found:
         yield Tables(found)
+
+
+def write_bytes(blocks: Iterable[memoryview]) -> None:
+    """Write blocks of text that is encoded already to stdout."""
+    sys.stdout.flush()
+    for block in blocks:
+        sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()
 
 
 def write_lines(lines: Iterator[str], per_write: int = 4096) -> None:

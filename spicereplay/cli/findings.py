@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import EXIT_NOT_HELD, Input, Json, tables_of, verb
+from spicereplay.cli.common import EXIT_NOT_HELD, Input, Json, KeyLog, tables_of, verb
 from spicereplay.cli.output import print_findings, print_json
 
 
@@ -29,11 +29,12 @@ def findings(
             "--fail-on", help="Exit with 1 when a finding is this bad or worse.", show_default=False
         ),
     ] = None,
+    keylog: KeyLog = None,
 ) -> None:
     """List what went wrong, worst first, with evidence."""
     from spicereplay.analysis.json import to_records
 
-    with tables_of(source) as tables:
+    with tables_of(source, keylog) as tables:
         records = list(to_records("findings", tables["findings"]))
         if json:
             print_json(records)

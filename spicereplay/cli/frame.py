@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spicereplay.cli.common import Force, Input, complain, opened, progress, verb
+from spicereplay.cli.common import Force, Input, KeyLog, complain, opened, progress, verb
 from spicereplay.cli.report import default_name
 from spicereplay.errors import OutputExistsError, UsageError
 
@@ -55,6 +55,7 @@ def frame(
     session: SessionNumber = None,
     cursor: Cursor = False,
     force: Force = False,
+    keylog: KeyLog = None,
 ) -> None:
     """Write the guest's screen at one moment as a PNG; what cannot be known is transparent.
 
@@ -68,7 +69,7 @@ def frame(
         raise OutputExistsError(f"{path} exists already; give another name with -o, or --force")
     from spicereplay.replay.still import picture_at
 
-    with opened(source) as found, progress() as tell:
+    with opened(source, keylog) as found, progress() as tell:
         picture = picture_at(
             found,
             moment,

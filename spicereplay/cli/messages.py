@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import Input, Json, KeyLog, opened, verb, write_lines
+from spicereplay.cli.common import Input, Json, KeyLog, opened, verb, write_bytes, write_lines
 
 
 @verb

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import Force, Input, opened, progress, verb
+from spicereplay.cli.common import Force, Input, KeyLog, opened, progress, verb
 from spicereplay.errors import OutputExistsError
 
 
@@ -26,6 +26,7 @@ def report(
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Decode video frames to measure how long that takes.")
     ] = True,
+    keylog: KeyLog = None,
 ) -> None:
     """Write one self-contained HTML page: verdict, evidence, timelines."""
     page = output or Path(default_name(source))
@@ -35,7 +36,7 @@ def report(
     from spicereplay.report.assemble import content_of
     from spicereplay.report.page import write_report
 
-    with opened(source) as found, progress() as tell:
+    with opened(source, keylog) as found, progress() as tell:
         tables = Tables(found, decode=decode, progress=tell)
         content = content_of(tables, command_line=shlex.join(["spicereplay", *sys.argv[1:]]))
         write_report(content, page, force=force)

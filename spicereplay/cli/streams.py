@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spicereplay.cli.common import Input, Json, tables_of, verb
+from spicereplay.cli.common import Input, Json, KeyLog, tables_of, verb
 from spicereplay.cli.output import print_json, print_table
 
 COLUMNS = (
@@ -24,11 +24,11 @@ COLUMNS = (
 
 
 @verb
-def streams(source: Input, json: Json = False) -> None:
+def streams(source: Input, json: Json = False, keylog: KeyLog = None) -> None:
     """List the video streams: when each lived, what it carried, why it ended."""
     from spicereplay.analysis.json import to_records
 
-    with tables_of(source) as tables:
+    with tables_of(source, keylog) as tables:
         frame = tables.streams(decode=False)
         if json:
             print_json(list(to_records("streams", frame)))

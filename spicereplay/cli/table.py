@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import Input, Json, tables_of, verb, write_lines
+from spicereplay.cli.common import Input, Json, KeyLog, tables_of, verb, write_lines
 from spicereplay.cli.output import print_table
 from spicereplay.errors import UsageError
 
@@ -21,6 +21,7 @@ def table(
     ] = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of text.")] = False,
+    keylog: KeyLog = None,
 ) -> None:
     """Print any table of the analysis (JSON Lines with --json)."""
     from spicereplay.analysis.schema import TABLES
@@ -32,7 +33,7 @@ def table(
         raise UsageError(f"no table is called {name!r}; there are {known}")
     if json and csv:
         raise UsageError("--json and --csv exclude each other")
-    with tables_of(source) as tables:
+    with tables_of(source, keylog) as tables:
         frame = tables[name]
         if json:
             from spicereplay.analysis.json import to_lines

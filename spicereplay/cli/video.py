@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spicereplay.cli.common import Force, Input, complain, opened, progress, verb
+from spicereplay.cli.common import Force, Input, KeyLog, complain, opened, progress, verb
 from spicereplay.cli.frame import Cursor, named_after
 from spicereplay.errors import OutputExistsError
 
@@ -39,6 +39,7 @@ def video(
     ] = None,
     cursor: Cursor = False,
     force: Force = False,
+    keylog: KeyLog = None,
 ) -> None:
     """Write the guest's screen over time as an MP4; its time is that of the capture.
 
@@ -49,7 +50,7 @@ def video(
         raise OutputExistsError(f"{path} exists already; give another name with -o, or --force")
     from spicereplay.replay.movie import write_movie
 
-    with opened(source) as found, progress() as tell:
+    with opened(source, keylog) as found, progress() as tell:
         movie = write_movie(
             found,
             path,

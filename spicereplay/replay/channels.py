@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spicereplay.bytestream import ByteStream
 from spicereplay.capture.connection import Connection
@@ -11,11 +11,13 @@ from spicereplay.limits import Limits
 from spicereplay.protocol.channel import Assumption, ChannelEngine
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.framing import Framer, nothing
+from spicereplay.protocol.index import Release
 from spicereplay.protocol.link import LinkStatus
 from spicereplay.replay import identify
 from spicereplay.replay.inference import infer
 from spicereplay.session.log import ChannelLog, Gap, GapCause
 from spicereplay.transport import websocket
+from spicereplay.transport.tls.keylog import NO_KEYS, KeyLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,44 @@ def watch(
     defects: DefectLog,
     *,
     assumed: tuple[int, Assumption] | None = None,
+    keys: KeyLog = NO_KEYS,
+    release: Release | None = None,
 ) -> Watched | identify.OtherConnection:
     """Read one connection: the channel it carried, or what it looks like instead.
 
-    `assumed` (client's index and assumption) is for recordings whose container says what each connection is.
+    `assumed` (client's index and assumption) is for recordings whose container says what each connection is. A
+    connection under TLS is opened with `keys` and then like any other; which it cannot, it is listed with the
+    reason. `release` is told which part of the capture file was read through.
     """
+    heads = [s.read(0, identify.LOOK_BYTES) for s in connection.streams]
+    if assumed is not None or identify.recognise(heads)[0] != "tls":
+        return _watch(connection, limits, defects, assumed, release)
+    if not keys:
+        return identify.other(connection)
+    # The cryptography library is loaded when there is something to open with it.
+    from spicereplay.transport.tls.opening import Sealed, open_connection
+
+    client = identify.recognise(heads)[2] or 0
+    ends = connection.endpoints[client], connection.endpoints[1 - client]
+    sides = connection.streams[client], connection.streams[1 - client]
+    opened = open_connection(*sides, keys, limits=limits, defects=defects, where=f"{ends[0]} → {ends[1]}")
+    if isinstance(opened, Sealed):
+        return replace(identify.other(connection), detail=opened.reason)
+    streams = (opened.client, opened.server) if client == 0 else (opened.server, opened.client)
+    found = _watch(replace(connection, streams=streams), limits, defects, None, None)
+    if isinstance(found, Watched):
+        found.log.assumptions.insert(0, f"carried in {opened.version} ({opened.suite}), opened with its keys")
+        return found
+    return replace(found, detail=f"{found.detail} (inside {opened.version})")
+
+
+def _watch(
+    connection: Connection,
+    limits: Limits,
+    defects: DefectLog,
+    assumed: tuple[int, Assumption] | None,
+    release: Release | None,
+) -> Watched | identify.OtherConnection:
     streams = connection.streams
     unwrapped: list[str] = []
     if assumed is None:
@@ -60,15 +95,13 @@ def watch(
     assert client is not None
     absent = [identify.empty_stream(s) for s in streams]
     guess = infer(streams, limits) if assumed is None and absent[client] else None
-    engine = ChannelEngine(
-        where=_where(connection, client, assumed),
-        assumed=assumed[1] if assumed else None,
-        fallback=guess[1].channel if guess else None,
-        limits=limits,
-        defects=defects,
-    )
-    engine.feed(Side.CLIENT, None if absent[client] else streams[client])
-    engine.feed(Side.SERVER, None if absent[1 - client] else streams[1 - client])
+    own = DefectLog(limits.defects_per_kind)
+    engine = _run(connection, streams, client, assumed, guess, limits, own, release)
+    if assumed is None and _link_in_hole(engine, streams) and (assumed := infer(streams, limits)) is not None:
+        client = assumed[0]
+        own = DefectLog(limits.defects_per_kind)
+        engine = _run(connection, streams, client, assumed, None, limits, own, release)
+    defects.extend(own)
     log = _log(connection, streams, client, engine)
     if log is None:
         return identify.other(connection)
@@ -84,11 +117,41 @@ def watch(
     return Watched(log, engine, connection, client)
 
 
+def _run(
+    connection: Connection,
+    streams: tuple[ByteStream, ByteStream],
+    client: int,
+    assumed: tuple[int, Assumption] | None,
+    guess: tuple[int, Assumption] | None,
+    limits: Limits,
+    defects: DefectLog,
+    release: Release | None,
+) -> ChannelEngine:
+    engine = ChannelEngine(
+        where=_where(connection, client, assumed),
+        assumed=assumed[1] if assumed else None,
+        fallback=guess[1].channel if guess else None,
+        limits=limits,
+        defects=defects,
+        release=release,
+    )
+    for side, stream in ((Side.CLIENT, streams[client]), (Side.SERVER, streams[1 - client])):
+        engine.feed(side, None if identify.empty_stream(stream) else stream)
+    return engine
+
+
+def _link_in_hole(engine: ChannelEngine, streams: tuple[ByteStream, ByteStream]) -> bool:
+    """Whether the link stage cannot be read and bytes of it are missing, so that the messages may still be."""
+    link = engine.link
+    if link is None or link.status not in (LinkStatus.INCOMPLETE, LinkStatus.MALFORMED):
+        return False
+    return any(at < identify.LINK_LOOK_BYTES for stream in streams for at, _, _ in stream.gaps())
+
+
 def _is_something_else(streams: tuple[ByteStream, ByteStream]) -> bool:
     """Whether the first bytes belong to a protocol that is known and is not SPICE."""
     heads = [s.read(0, identify.LOOK_BYTES) for s in streams]
-    what = identify.recognise(heads)[0]
-    return what not in ("unknown",)
+    return identify.recognise(heads)[0] != "unknown"
 
 
 def _where(connection: Connection, client: int, assumed: tuple[int, Assumption] | None) -> str:

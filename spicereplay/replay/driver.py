@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,13 +14,14 @@ from spicereplay.bugreport.schema import MainSnapshot
 from spicereplay.bugreport.snapshots import read_snapshots
 from spicereplay.capture import Capture, read_connections
 from spicereplay.defects import DefectKind, DefectLog
-from spicereplay.errors import InputError, NoSpiceError
+from spicereplay.errors import InputError, NoSpiceError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType
 from spicereplay.replay import identify, ryll
 from spicereplay.replay.channels import Watched, watch
 from spicereplay.session.grouping import group, group_as_one, split_reconnects
 from spicereplay.session.log import ChannelLog, SessionLog
+from spicereplay.transport.tls.keylog import KeyLog
 from spicereplay.units import NS_PER_S
 
 Progress = Callable[[str, int, int], None]
@@ -51,12 +53,12 @@ class Replay:
     @property
     def duration_s(self) -> float:
         """From `start_time_ns` to the last packet, in seconds."""
-        return max(0, self.end_time_ns - self.start_time_ns) / 1e9
+        return max(0, self.end_time_ns - self.start_time_ns) / NS_PER_S
 
     def close(self) -> None:
         """Let go of the capture files."""
         for capture in self.captures:
-            capture.file.close()
+            capture.close()
 
     def __enter__(self) -> Replay:
         return self
@@ -67,43 +69,93 @@ class Replay:
         self.close()
 
 
-def replay(path: str | Path, *, limits: Limits = DEFAULT_LIMITS, progress: Progress | None = None) -> Replay:
+def replay(
+    path: str | Path,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+    keylog: str | Path | None = None,
+) -> Replay:
     """Open a capture, bug report or directory of either and rebuild its sessions.
 
+    `keylog` names a file with the secrets of TLS connections (SSLKEYLOGFILE format); those inside a pcapng are used
+    besides. What clients record themselves lies above TLS and needs none.
+
     Raises `NotACaptureError` for something else, `NoSpiceError` (which says what was there instead) for a capture
-    without readable SPICE, `InputError` for what cannot be read at all.
+    without readable SPICE, `InputError` for what cannot be read at all, `UsageError` for a `keylog` that is no key
+    log, `OSError` where it cannot be read.
     """
+    given = _read_keylog(Path(keylog), limits) if keylog is not None else b""
     found = detect(Path(path), limits=limits)
-    match found.kind:
-        case InputKind.CAPTURE:
-            return _capture(found.path, limits, progress)
-        case InputKind.BUG_REPORT:
-            return _bug_report(found.path, limits)
-        case InputKind.CAPTURE_DIRECTORY:
-            return _capture_directory(found.path, limits)
-        case InputKind.SNAPSHOT_DIRECTORY:
-            return _snapshots(found.path, limits)
+    with ExitStack() as opened:
+        opening = _Opening(found.path, limits, progress, DefectLog(limits.defects_per_kind), opened)
+        match found.kind:
+            case InputKind.CAPTURE:
+                replayed = _capture(opening, given)
+            case InputKind.BUG_REPORT:
+                replayed = _bug_report(opening)
+            case InputKind.CAPTURE_DIRECTORY:
+                replayed = _capture_directory(opening)
+            case InputKind.SNAPSHOT_DIRECTORY:
+                replayed = _snapshots(opening)
+        opened.pop_all()
+    return replayed
 
 
-def _capture(path: Path, limits: Limits, progress: Progress | None) -> Replay:
-    tell = (lambda done, total: progress("reading packets", done, total)) if progress else None
-    capture = read_connections(path, limits=limits, progress=tell)
-    defects = DefectLog(limits.defects_per_kind)
-    defects.extend(capture.defects)
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """An input that is being opened. What it opened is closed again if that fails."""
+
+    path: Path
+    limits: Limits
+    progress: Progress | None
+    defects: DefectLog
+    opened: ExitStack
+
+    def tell(self, what: str) -> Callable[[int, int], None] | None:
+        """Return what reports the progress of one step."""
+        progress = self.progress
+        return None if progress is None else lambda done, total: progress(what, done, total)
+
+    def keep(self, capture: Capture) -> Capture:
+        """Take over a capture that was read."""
+        self.opened.callback(capture.close)
+        self.defects.extend(capture.defects)
+        return capture
+
+
+def _read_keylog(path: Path, limits: Limits) -> bytes:
+    with path.open("rb") as file:
+        text = file.read(limits.key_log_bytes + 1)
+    found = KeyLog.parse([text], limits=limits, defects=DefectLog())
+    if found.lines and found.bad_lines == found.lines:
+        lines = f"none of its {found.lines:,} lines is in the SSLKEYLOGFILE format"
+        raise UsageError(f"{path} is no key log: {lines}")
+    return text
+
+
+def _capture(opening: _Opening, keylog: bytes) -> Replay:
+    path, limits, defects = opening.path, opening.limits, opening.defects
+    capture = opening.keep(read_connections(path, limits=limits, progress=opening.tell("reading packets")))
     if ryll.is_ryll(capture):
         units = ryll.whole_messages(capture)
         logs = ryll.read_channels(capture, limits, defects, units=units)
         return _recording(path, capture.format, [logs], [capture], defects)
+    # Of two secrets for the same connection the one the user gave counts.
+    keys = KeyLog.parse([keylog, *capture.secrets], limits=limits, defects=defects)
     watched: list[Watched] = []
     other: list[identify.OtherConnection] = []
+    tell = opening.tell("reading connections")
     for n, connection in enumerate(capture.connections):
-        if progress:
-            progress("reading connections", n, len(capture.connections))
-        found = watch(connection, limits, defects)
+        if tell is not None:
+            tell(n, len(capture.connections))
+        found = watch(connection, limits, defects, keys=keys, release=capture.file.release)
         if isinstance(found, Watched):
             watched.append(found)
         else:
             other.append(found)
+    if tell is not None:
+        tell(len(capture.connections), len(capture.connections))
     if not watched:
         raise NoSpiceError(_nothing_found(path, capture, other))
     for unread in other:
@@ -111,7 +163,7 @@ def _capture(path: Path, limits: Limits, progress: Progress | None) -> Replay:
             defects.add(
                 DefectKind.TLS_UNREADABLE,
                 f"{unread.client} → {unread.server}",
-                "TLS, and no keys given: connections, sizes and times are all that can be told",
+                f"TLS, {unread.detail}: connections, sizes and times are all that can be told",
                 time_ns=unread.start_time_ns,
             )
     return Replay(
@@ -151,7 +203,7 @@ def _recording(
         kind=kind,
         sessions=sessions,
         start_time_ns=0,
-        end_time_ns=max([0, *uptimes, *(c.end_time_ns for c in captures)]),
+        end_time_ns=max([0, *uptimes, *(log.end_time_ns for s in sessions for log in s.channels)]),
         utc_offset_ns=zero_utc_ns or 0,
         utc_known=zero_utc_ns is not None,
         packets=sum(c.packets for c in captures),
@@ -168,49 +220,49 @@ def _reported_session_id(reports: Sequence[BugReport]) -> int | None:
     )
 
 
-def _bug_report(path: Path, limits: Limits) -> Replay:
-    defects = DefectLog(limits.defects_per_kind)
-    report = read_report(path, limits=limits, defects=defects)
-    capture = ryll.open_recording(report, limits, defects)
+def _bug_report(opening: _Opening) -> Replay:
+    limits, defects = opening.limits, opening.defects
+    report = read_report(opening.path, limits=limits, defects=defects)
+    capture = ryll.open_recording(report, limits, defects, opening.tell("reading packets"))
     logs: list[ChannelLog] = []
     if capture is not None:
-        defects.extend(capture.defects)
+        opening.keep(capture)
         logs = ryll.read_channels(capture, limits, defects, units=True)
     zero = report.clock.zero_ns if report.clock is not None else None
-    return _recording(path, "bug report", [logs], [capture] if capture else [], defects, [report], zero)
+    captures = [capture] if capture is not None else []
+    return _recording(opening.path, "bug report", [logs], captures, defects, [report], zero)
 
 
-def _snapshots(path: Path, limits: Limits) -> Replay:
-    defects = DefectLog(limits.defects_per_kind)
-    directory = read_snapshots(path, limits=limits, defects=defects)
+def _snapshots(opening: _Opening) -> Replay:
+    limits, defects = opening.limits, opening.defects
+    directory = read_snapshots(opening.path, limits=limits, defects=defects)
     captures: list[Capture] = []
     connections: list[list[ChannelLog]] = []
+    zero = next((run.clock.zero_ns for run in directory.runs if run.clock is not None), None)
     for run in directory.runs:
-        capture = ryll.open_merged(run.reports, limits, defects)
+        capture = ryll.open_merged(run.reports, limits, defects, opening.tell("reading packets"))
         if capture is None:
             continue
-        defects.extend(capture.defects)
-        captures.append(capture)
-        connections.append(ryll.read_channels(capture, limits, defects, units=True))
-    clock = directory.runs[0].clock
+        captures.append(opening.keep(capture))
+        # Each connection's clock begins at 0; all of them are put on the first one's.
+        later_ns = run.clock.zero_ns - zero if run.clock is not None and zero is not None else 0
+        connections.append(ryll.read_channels(capture, limits, defects, units=True, later_ns=later_ns))
     reports = [r for run in directory.runs for r in run.reports]
-    zero = clock.zero_ns if clock is not None else None
-    return _recording(path, "auto-snapshots", connections, captures, defects, reports, zero)
+    return _recording(opening.path, "auto-snapshots", connections, captures, defects, reports, zero)
 
 
-def _capture_directory(path: Path, limits: Limits) -> Replay:
-    defects = DefectLog(limits.defects_per_kind)
+def _capture_directory(opening: _Opening) -> Replay:
+    path, limits, defects = opening.path, opening.limits, opening.defects
     directory = read_capture_directory(path, limits=limits, defects=defects)
     captures: list[Capture] = []
     logs: list[ChannelLog] = []
     for label, file in directory.pcaps.items():
         try:
-            capture = read_connections(file, limits=limits)
+            capture = read_connections(file, limits=limits, progress=opening.tell(f"reading {label}.pcap"))
         except InputError as error:
             defects.add(DefectKind.FILE_DAMAGED, f"{label}.pcap", str(error))
             continue
-        defects.extend(capture.defects)
-        captures.append(capture)
+        captures.append(opening.keep(capture))
         logs += ryll.read_channels(capture, limits, defects, units=False)
     if not logs and not directory.reports:
         raise NoSpiceError(f"{path.name}: the recordings of {', '.join(directory.pcaps)} hold no message")

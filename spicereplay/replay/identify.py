@@ -13,6 +13,8 @@ from spicereplay.protocol.link import HEADER_BYTES, LINK_REPLY_BYTES, MAGIC
 from spicereplay.transport.websocket import is_websocket
 
 LOOK_BYTES: Final = 64
+LINK_LOOK_BYTES: Final = 4096
+"""Where the link stage of either side lies: link messages have some 200 bytes, the ticket 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +123,13 @@ def is_tls_record(head: bytes) -> bool:
 
 def summary(connections: Iterable[OtherConnection]) -> str:
     """Say in one phrase what was there instead of SPICE: `3 flows on port 5900 look like VNC`."""
-    counts = Counter((c.what, c.port) for c in connections)
+    counts = Counter((c.what, c.port, c.detail if c.what == "tls" else "") for c in connections)
     phrases = []
-    for (what, port), n in counts.most_common(4):
+    for (what, port, detail), n in counts.most_common(4):
         flows = f"{n} flow{'s' if n != 1 else ''} on port {port}"
         match what:
             case "tls":
-                phrases.append(f"{'TLS' if n == 1 else f'{n} TLS flows'} on port {port}: no keys given")
+                phrases.append(f"{'TLS' if n == 1 else f'{n} TLS flows'} on port {port}: {detail}")
             case "empty":
                 phrases.append(f"{flows} without payload")
             case "unknown":

@@ -1,0 +1,108 @@
+"""The secrets of TLS connections, as clients and servers log them.
+
+Whatever holds a secret here has no telling `repr`, and no error or defect quotes a line.
+
+Source: the NSS key log format ("SSLKEYLOGFILE"), RFC 9850.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.limits import Limits
+
+MASTER: Final = "CLIENT_RANDOM"
+"""Label of the master secret of TLS 1.2."""
+HANDSHAKE: Final = {side: f"{side.upper()}_HANDSHAKE_TRAFFIC_SECRET" for side in ("client", "server")}
+TRAFFIC: Final = {side: f"{side.upper()}_TRAFFIC_SECRET_0" for side in ("client", "server")}
+"""Labels of the secrets of TLS 1.3, by the side that sends."""
+
+SECRET_BYTES: Final[dict[str, tuple[int, ...]]] = {
+    MASTER: (48,),
+    **dict.fromkeys((*HANDSHAKE.values(), *TRAFFIC.values()), (32, 48)),
+}
+"""The labels that open records, and how long their secrets may be."""
+
+RANDOM_BYTES: Final = 32
+WHERE: Final = "key log"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class KeyLog:
+    """Secrets by the random value of the ClientHello of their connection."""
+
+    secrets: Mapping[bytes, Mapping[str, bytes]] = field(default_factory=dict)
+    """Per client random: secret by label."""
+    lines: int = 0
+    """Lines that were neither empty nor comments."""
+    bad_lines: int = 0
+    """Lines of these that are not in the format."""
+
+    @classmethod
+    def parse(cls, texts: Iterable[bytes], *, limits: Limits, defects: DefectLog) -> Self:
+        """Read key logs; of two secrets for the same thing the first one counts.
+
+        Labels that open no records (exporter secrets, say) are stepped over. Lines that are not in the format are
+        counted, and one defect says how many there were.
+        """
+        secrets: dict[bytes, dict[str, bytes]] = {}
+        lines = bad = 0
+        room = limits.key_log_bytes
+        for text in texts:
+            if len(text) > room:
+                defects.add(
+                    DefectKind.OVER_LIMIT,
+                    WHERE,
+                    f"{len(text):,} bytes where the limit leaves room for {room:,}: the rest is not read",
+                )
+                # The cut goes through a line, which must not be taken for a whole one.
+                text = text[: text.rfind(b"\n", 0, room) + 1]
+            room -= len(text)
+            for line in text.removeprefix(codecs.BOM_UTF8).splitlines():
+                words = line.split()
+                if not words or words[0].startswith(b"#"):
+                    continue
+                lines += 1
+                entry = _entry(words)
+                if entry is None:
+                    bad += 1
+                elif entry[1] in SECRET_BYTES:
+                    random, label, secret = entry
+                    secrets.setdefault(random, {}).setdefault(label, secret)
+        if bad:
+            defects.add(
+                DefectKind.KEY_LOG, WHERE, f"{bad:,} of {lines:,} lines are not in the key log format"
+            )
+        return cls(secrets, lines, bad)
+
+    def __bool__(self) -> bool:
+        """Whether there is any secret."""
+        return bool(self.secrets)
+
+    def __repr__(self) -> str:
+        return f"<KeyLog of {len(self.secrets)} connections>"
+
+
+def _entry(words: list[bytes]) -> tuple[bytes, str, bytes] | None:
+    """Return client random, label and secret of one line; None where it is not in the format."""
+    if len(words) != 3:
+        return None
+    try:
+        label, random, secret = (
+            words[0].decode("ascii"),
+            binascii.unhexlify(words[1]),
+            binascii.unhexlify(words[2]),
+        )
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    if label in SECRET_BYTES and (len(random) != RANDOM_BYTES or len(secret) not in SECRET_BYTES[label]):
+        return None
+    return random, label, secret
+
+
+NO_KEYS: Final = KeyLog()

@@ -1,0 +1,73 @@
+"""A byte stream cut into TLS records. Source: RFC 5246 section 6.2, RFC 8446 section 5.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from spicereplay.bytestream import ByteStream
+from spicereplay.units import MIB
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
+HEADER_BYTES: Final = 5
+FRAGMENT_BYTES: Final = 16 * 1024 + 2048
+"""Longest protected fragment of TLS 1.2; 1.3 has a shorter one."""
+_WINDOW: Final = MIB
+
+
+class Record(NamedTuple):
+    """One record as it was sent."""
+
+    position: int
+    """Stream position of its header."""
+    kind: int
+    """Content type of the header; what TLS 1.3 protects is always called application data there."""
+    header: bytes
+    fragment: bytes
+
+    @property
+    def end(self) -> int:
+        """Stream position behind it."""
+        return self.position + HEADER_BYTES + len(self.fragment)
+
+
+class Broken(NamedTuple):
+    """Where records cannot be followed any further, and why."""
+
+    position: int
+    reason: str
+
+
+def records(stream: ByteStream) -> Iterator[Record | Broken]:
+    """Yield the records of a stream from its beginning; a `Broken` is the last to come, if one comes.
+
+    Where records begin is known from their predecessors alone, so that a hole ends them all.
+    """
+    window, base, at = b"", 0, 0
+    whole = False  # the window reaches up to the next hole or the end
+    while at < stream.end:
+        if not whole and len(window) - (at - base) < HEADER_BYTES + FRAGMENT_BYTES:
+            window, base = stream.read(at, at + _WINDOW), at
+            whole = len(window) < _WINDOW
+        start = at - base
+        header = window[start : start + HEADER_BYTES]
+        length = int.from_bytes(header[3:], "big")
+        if len(header) == HEADER_BYTES and not _plausible(header, length):
+            yield Broken(at, f"the bytes {header.hex(' ')} begin no TLS record")
+            return
+        fragment = window[start + HEADER_BYTES : start + HEADER_BYTES + length]
+        if len(header) < HEADER_BYTES or len(fragment) < length:
+            yield Broken(at, _cut(stream, base + len(window)))
+            return
+        yield Record(at, header[0], header, fragment)
+        at += HEADER_BYTES + length
+
+
+def _plausible(header: bytes, length: int) -> bool:
+    return CHANGE_CIPHER_SPEC <= header[0] <= HEARTBEAT and header[1] == 3 and length <= FRAGMENT_BYTES
+
+
+def _cut(stream: ByteStream, position: int) -> str:
+    """Say what ended the bytes at `position`, in the middle of a record."""
+    missing = next((length for at, length, _ in stream.gaps() if at == position), 0)
+    return f"{missing:,} bytes are missing" if missing else "the capture ends within a record"
