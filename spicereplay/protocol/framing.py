@@ -6,7 +6,7 @@ bytes are missing the rules are, in order:
 1. A hole inside a body whose size is known costs only that message (`partial`); the walk goes on behind it.
 2. A hole that holds a header loses the message boundary. The next boundary is the first position behind the hole
    from which `CHAIN` headers of known types with plausible sizes follow each other (fewer where the bytes end
-   exactly at a boundary).
+   exactly at a boundary) and the bodies between them can be taken apart.
 3. In a recording whose packets are whole messages (`units`), a boundary lies at the start of a packet and the
    message ends at the end of one; a packet that fails this is the tail of a message that lost its head.
    Source: ryll-formats.md 15.1 (6).
@@ -30,10 +30,10 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
 from spicereplay.protocol._kernels import framing as kernel
 from spicereplay.protocol._rows import Rows
-from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.enums import ChannelType, ClientCommon, ServerCommon, ServerDisplay, Side
 from spicereplay.protocol.index import MessageIndex, Release
 from spicereplay.protocol.messages.common import sub_messages
-from spicereplay.units import MIB
+from spicereplay.units import KIB, MIB
 
 MINI_HEADER_BYTES: Final = 6
 FULL_HEADER_BYTES: Final = 18
@@ -42,6 +42,27 @@ CHAIN: Final = 3
 """Headers that must follow each other before a position counts as a message boundary."""
 ROWS: Final = 1 << 16
 """Rows scanned at a time."""
+UNLIKELY: Final[dict[Side, tuple[int, ...]]] = {
+    Side.SERVER: (ServerCommon.MIGRATE_DATA, ServerCommon.BASE_LAST, ServerDisplay.QUALITY_INDICATOR),
+    Side.CLIENT: (ClientCommon.MIGRATE_DATA,),
+}
+"""Messages that are rare or never sent and may have any content: too easily seen in what is none."""
+LIKELY_BYTES: Final[dict[int, int]] = {
+    ServerCommon.PING: 12 + 64,
+    ServerCommon.WAIT_FOR_CHANNELS: 1 + 255 * 10,
+    ServerCommon.NOTIFY: 64 * KIB,
+    ServerCommon.LIST: 64 * KIB,
+}
+"""Bodies of common messages that are likely: only main's PING is padded, for the network test.
+
+Source: spice-wire.md 3, 4.1 and 4.4.
+"""
+ACKNOWLEDGED: Final = (ChannelType.DISPLAY, ChannelType.CURSOR)
+"""Channels with an acknowledgement window. Source: spice-wire.md 4.3."""
+READING_BYTES: Final = 64 * MIB
+"""Bytes of bodies that one side may cost while boundaries are searched; then headers alone must do."""
+READING_COST: Final = 4096
+"""What taking any message apart counts, whatever its size."""
 WINDOW: Final = 32 * MIB
 """Bytes of the stream scanned at a time: what of a mapped capture file is resident."""
 
@@ -67,7 +88,10 @@ class Tail:
 
 @cache
 def bounds(channel: ChannelType, side: Side, unbounded: int) -> tuple[Int64Array, Int64Array]:
-    """Return the least and most body bytes of each message type; -1 in the first marks unknown types."""
+    """Return the least and most body bytes of each message type, by which a header is told from other bytes.
+
+    -1 in the first marks types that are not known, or too rare to tell anything.
+    """
     known = registry.known_types(channel, side)
     least = np.full(max(known) + 1, -1, np.int64)
     most = np.full(max(known) + 1, -1, np.int64)
@@ -75,6 +99,16 @@ def bounds(channel: ChannelType, side: Side, unbounded: int) -> tuple[Int64Array
         least[kind] = low
         # A later version of the protocol may append fields to a message of fixed size.
         most[kind] = unbounded if high is None else min(unbounded, high + 64)
+    for unlikely in UNLIKELY[side]:
+        if unlikely < len(least):
+            least[unlikely] = -1
+    if side is Side.SERVER:
+        for common, likely in LIKELY_BYTES.items():
+            most[common] = min(unbounded, likely)
+        if channel is ChannelType.MAIN:
+            most[ServerCommon.PING] = unbounded
+    elif channel not in ACKNOWLEDGED:
+        least[ClientCommon.ACK] = -1
     return least, most
 
 
@@ -119,6 +153,7 @@ class Framer:
         """Where the bytes begin that belong to no message, while searching."""
         self._chunk = 0
         self._needed = start
+        self._reading_left = READING_BYTES
         self._rows = Rows()
         self._first_serial = 1
         self._lists_checked = -1
@@ -227,19 +262,42 @@ class Framer:
         return True
 
     def _find_chain(self, stream: ByteStream, memory: _Memory, final: bool) -> bool:
-        answer, self._chunk, self.position, needed = kernel.find_boundary(
-            *memory,
-            self._chunk,
-            self.position,
-            stream.end,
-            self.header_bytes,
-            self._least,
-            self._most,
-            CHAIN,
-            final,
+        answer, self._chunk, self.position, needed = self._boundary(
+            stream, memory, self._chunk, self.position, stream.end, final
         )
         self._needed = needed if answer == 2 else stream.end + 1
         return answer == 1
+
+    def _boundary(
+        self, stream: ByteStream, memory: _Memory, chunk: int, start: int, stop: int, final: bool
+    ) -> tuple[int, int, int, int]:
+        """Find a message boundary in `[start, stop)`; the answer is that of the kernel's `find_boundary`."""
+        while True:
+            found = kernel.find_boundary(
+                *memory, chunk, start, stop, self.header_bytes, self._least, self._most, CHAIN, final
+            )
+            if found[0] != 1 or self._reads(stream, found[2]):
+                return found
+            chunk, start = found[1], found[2] + 1
+
+    def _reads(self, stream: ByteStream, position: int) -> bool:
+        """Whether the first messages at `position` can be taken apart, as far as their bodies are there.
+
+        Only those are looked at that the chain has passed: what comes later must not change the answer.
+        """
+        for _ in range(CHAIN - 1):
+            kind, size = self._header(stream, position)
+            if kind is None or self._reading_left <= 0:
+                return True
+            self._reading_left -= size + READING_COST
+            body = stream.read(position + self.header_bytes, position + self.header_bytes + size)
+            if len(body) < size:
+                return True
+            parsed = registry.parse_message(self.channel, self.side, kind, body, limits=self._limits)
+            if parsed.message is None or parsed.problems:
+                return False
+            position += self.header_bytes + size
+        return True
 
     def _find_unit(self, stream: ByteStream) -> bool:
         """Find the first packet that begins a message which ends with a packet."""
@@ -356,9 +414,7 @@ class Framer:
         """Find a boundary inside the last message: it swallowed what came next if bytes went missing in it."""
         _, start, _ = self._rows.last
         chunk = int(np.searchsorted(stream.position + stream.length, start, "right"))
-        return kernel.find_boundary(
-            *memory, chunk, start, self.position, self.header_bytes, self._least, self._most, CHAIN, final
-        )
+        return self._boundary(stream, memory, chunk, start, self.position, final)
 
     def _note_swallowed(self, stream: ByteStream, found: int, inside: bool) -> None:
         """Note that the last message is not followed by one: bytes of it, or behind it, are missing."""

@@ -6,9 +6,9 @@ the connection or the recording. Source: ryll-formats.md 9 to 12.
 
 from __future__ import annotations
 
-import shutil
+import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -19,8 +19,9 @@ from spicereplay.bugreport.report import BugReport
 from spicereplay.bytestream import ByteStream
 from spicereplay.capture import Capture, read_connections
 from spicereplay.capture.connection import Connection
-from spicereplay.capture.container import map_member
+from spicereplay.capture.container import MappedFile, map_member
 from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.errors import InputError
 from spicereplay.limits import Limits
 from spicereplay.protocol.channel import Assumption
 from spicereplay.protocol.enums import Side
@@ -30,6 +31,13 @@ from spicereplay.session.grouping import alternating_compression, repeated_begin
 from spicereplay.session.log import ChannelLog, Gap, GapCause
 
 PCAP_HEADER_BYTES: Final = 24
+BYTE_ORDERS: Final = {
+    b"\xa1\xb2\xc3\xd4": ">",
+    b"\xa1\xb2\x3c\x4d": ">",
+    b"\xd4\xc3\xb2\xa1": "<",
+    b"\x4d\x3c\xb2\xa1": "<",
+}
+"""Magic of a pcap to the byte order of its numbers. Source: ryll-formats.md 9.1."""
 UNIT_SHARE: Final = 0.9
 """Share of packets that must begin a message and hold all of it before a recording counts as one of whole
 messages. In a recording of raw reads far fewer do."""
@@ -70,8 +78,14 @@ def whole_messages(capture: Capture) -> bool:
     return starts == 0 or exact >= UNIT_SHARE * starts
 
 
-def read_channels(capture: Capture, limits: Limits, defects: DefectLog, *, units: bool) -> list[ChannelLog]:
-    """Read every connection of a capture of ryll's. `units`: its packets are whole messages."""
+def read_channels(
+    capture: Capture, limits: Limits, defects: DefectLog, *, units: bool, later_ns: int = 0
+) -> list[ChannelLog]:
+    """Read every connection of a capture of ryll's.
+
+    `units`: its packets are whole messages. `later_ns` is added to all times, where the recording's clock does not
+    begin with that of the others.
+    """
     logs = []
     for connection in capture.connections:
         client = client_of(connection)
@@ -87,7 +101,8 @@ def read_channels(capture: Capture, limits: Limits, defects: DefectLog, *, units
             confidence=1.0,
             units=units,
         )
-        found = watch(replace(connection, label=channel.label), limits, defects, assumed=(client, assumed))
+        labelled = _shifted(replace(connection, label=channel.label), later_ns)
+        found = watch(labelled, limits, defects, assumed=(client, assumed), release=capture.file.release)
         if not isinstance(found, Watched):
             continue
         log = found.log
@@ -96,10 +111,22 @@ def read_channels(capture: Capture, limits: Limits, defects: DefectLog, *, units
         log.gaps = [
             gap
             for side, i in ((Side.CLIENT, client), (Side.SERVER, 1 - client))
-            for gap in _gaps(found.engine.framer(side), connection.streams[i], side, units, log, defects)
+            for gap in _gaps(found.engine.framer(side), labelled.streams[i], side, units, log, defects)
         ]
         logs.append(log)
     return logs
+
+
+def _shifted(connection: Connection, later_ns: int) -> Connection:
+    if not later_ns:
+        return connection
+    first, second = (replace(s, time_ns=s.time_ns + later_ns) for s in connection.streams)
+    return replace(
+        connection,
+        streams=(first, second),
+        first_time_ns=connection.first_time_ns + later_ns,
+        last_time_ns=connection.last_time_ns + later_ns,
+    )
 
 
 def note_merged_displays(log: ChannelLog, defects: DefectLog) -> None:
@@ -159,8 +186,12 @@ def _gaps(
         payload = int(stream.length[chunk]) if chunk < len(stream.length) else 0
         body = int(np.searchsorted(index.position, end + MINI_HEADER_BYTES, "left"))
         begins = body < len(index) and index.position[body] == end + MINI_HEADER_BYTES
-        marker = bool(((stream.markers >= at) & (stream.markers < end)).any())
-        told = rules.explain_hole(length, payload, marker, next_is_message=begins, whole_messages=units)
+        markers = int(((stream.markers >= at) & (stream.markers < end)).sum())
+        told = rules.explain_hole(
+            length, payload, bool(markers), next_is_message=begins, whole_messages=units
+        )
+        if markers > 1:  # an empty record for each; how the hole divides among them is not known
+            told = replace(told, messages=markers, message_bytes=None)
         gaps.append(Gap(side, time_ns, at, length, told.cause, told.messages))
         kind = {
             GapCause.SEGMENT_OVER_SNAPLEN: DefectKind.SEGMENT_OVER_SNAPLEN,
@@ -176,52 +207,100 @@ def _explained(told: rules.HoleExplanation, length: int, whole: bool) -> str:
     size = f" of {told.message_bytes} bytes" if told.message_bytes else ""
     match told.cause:
         case GapCause.OVERSIZE_PLACEHOLDER:
+            if told.messages != 1:
+                return f"{told.messages} empty records stand for messages that the recorder could not write"
             return f"an empty record stands for a message{size} that the recorder could not write"
         case GapCause.SEGMENT_OVER_SNAPLEN if told.messages == 1 and not whole:
-            return f"{length} bytes: the head of a message{size}; the recorder's full segments exceed its own snap length"
+            return (
+                f"{length} bytes: the head of a message{size}; the recorder's full segments exceed its own "
+                "snap length"
+            )
         case GapCause.SEGMENT_OVER_SNAPLEN:
             return f"{length} bytes in segments that exceed the recorder's own snap length and never reached the file"
         case _:
             return f"{length} bytes are not in the recording"
 
 
-def open_recording(report: BugReport, limits: Limits, defects: DefectLog) -> Capture | None:
-    """Read the `traffic.pcap` of a bug report; None where it has none."""
+def open_recording(
+    report: BugReport, limits: Limits, defects: DefectLog, progress: Callable[[int, int], None] | None = None
+) -> Capture | None:
+    """Read the `traffic.pcap` of a bug report; None where it has none, or none that can be read."""
     file = report.open_pcap(defects)
     if file is None:
         return None
     with file:
         mapped = map_member(file, limits.zip_member_bytes, name="traffic.pcap")
-    return read_connections(mapped, limits=limits)
+    return _read(mapped, report.label, limits, defects, progress)
 
 
-def open_merged(reports: Iterable[BugReport], limits: Limits, defects: DefectLog) -> Capture | None:
+def open_merged(
+    reports: Iterable[BugReport],
+    limits: Limits,
+    defects: DefectLog,
+    progress: Callable[[int, int], None] | None = None,
+) -> Capture | None:
     """Read the recordings of the snapshots of one connection as one.
 
     All of them share the clock and the sequence numbers of the connection; what several hold is a retransmission
     to the TCP reassembly, which drops it. Source: ryll-formats.md 12.
     """
     header = b""
+    label = ""
     with tempfile.TemporaryFile() as joined:
         for report in reports:
             file = report.open_pcap(defects)
             if file is None:
                 continue
             with file:
-                own = file.read(PCAP_HEADER_BYTES)
-                if not header:
-                    header = own
-                    joined.write(own)
-                elif own != header:
-                    defects.add(
-                        DefectKind.FILE_DAMAGED,
-                        report.label,
-                        "its recording has another file header than the snapshots before it; left out",
-                    )
-                    continue
-                shutil.copyfileobj(file, joined)
+                data = file.read(limits.zip_member_bytes)
+            own = data[:PCAP_HEADER_BYTES]
+            if not header and len(own) == PCAP_HEADER_BYTES and own[:4] in BYTE_ORDERS:
+                header, label = own, report.label
+                joined.write(own)
+            elif own != header or not header:
+                defects.add(
+                    DefectKind.FILE_DAMAGED,
+                    report.label,
+                    "its recording has another file header than those of the other snapshots; left out",
+                )
+                continue
+            joined.write(memoryview(data)[PCAP_HEADER_BYTES : _whole_records(data, report.label, defects)])
         if not header:
             return None
         joined.seek(0)
         mapped = map_member(joined, limits.zip_member_bytes, name="traffic.pcap")
-    return read_connections(mapped, limits=limits)
+    return _read(mapped, label, limits, defects, progress)
+
+
+def _whole_records(data: bytes, label: str, defects: DefectLog) -> int:
+    """Return where the last whole record of a recording ends: what follows another one must begin with a record."""
+    length_of = struct.Struct(BYTE_ORDERS[data[:4]] + "8xL4x")
+    at, end = PCAP_HEADER_BYTES, len(data)
+    while at + length_of.size <= end:
+        after = at + length_of.size + length_of.unpack_from(data, at)[0]
+        if after > end:
+            break
+        at = after
+    if at < end:
+        defects.add(
+            DefectKind.FILE_TRUNCATED,
+            label,
+            f"the last record of its recording is cut off at {at}",
+            position=at,
+        )
+    return at
+
+
+def _read(
+    mapped: MappedFile,
+    label: str,
+    limits: Limits,
+    defects: DefectLog,
+    progress: Callable[[int, int], None] | None,
+) -> Capture | None:
+    try:
+        return read_connections(mapped, limits=limits, progress=progress)
+    except InputError as error:
+        mapped.close()
+        defects.add(DefectKind.FILE_DAMAGED, label, f"traffic.pcap cannot be read: {error}")
+        return None

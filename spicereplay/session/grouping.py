@@ -22,6 +22,8 @@ from spicereplay.protocol.enums import (
     ServerMain,
     Side,
 )
+from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
+from spicereplay.protocol.link import LinkStatus
 from spicereplay.session.log import ChannelLog, SessionLog
 
 _FOREVER: Final = int(np.iinfo(np.int64).max)
@@ -98,24 +100,38 @@ def _session(members: list[ChannelLog], sid: int | None) -> SessionLog:
 
 
 def _refused(log: ChannelLog) -> bool:
-    """A main channel that was turned away never became part of a session."""
-    return log.channel is ChannelType.MAIN and log.link is not None
+    """Whether a main channel was turned away; such a one never became part of a session."""
+    link = log.link
+    return log.channel is ChannelType.MAIN and link is not None and link.status is not LinkStatus.ESTABLISHED
 
 
 def _overlapping(log: ChannelLog, sessions: list[SessionLog]) -> SessionLog | None:
+    """Return the session between the same hosts that goes on at the same time; of several, the latest begun.
+
+    A session has one main channel, so that a second one belongs to another session.
+    """
     hosts = (host(log.server_address), host(log.client_address))
-    for session in sessions:
-        if any((host(c.server_address), host(c.client_address)) == hosts for c in session.channels) and (
-            log.start_time_ns <= session.end_time_ns and session.start_time_ns <= log.end_time_ns
-        ):
-            return session
-    return None
+    fitting = [
+        session
+        for session in sessions
+        if any((host(c.server_address), host(c.client_address)) == hosts for c in session.channels)
+        and log.start_time_ns <= session.end_time_ns
+        and session.start_time_ns <= log.end_time_ns
+        and not (log.channel is ChannelType.MAIN and session.of(ChannelType.MAIN))
+    ]
+    begun = [session for session in fitting if session.start_time_ns <= log.start_time_ns]
+    return max(begun or fitting, key=lambda session: session.start_time_ns, default=None)
 
 
 def _number_assumed_channels(session: SessionLog) -> None:
     """Give channels whose id is not known the lowest free one of their type."""
-    taken = {(c.channel, c.channel_id) for c in session.channels if c.link is not None}
-    for log in sorted((c for c in session.channels if c.link is None), key=lambda c: c.start_time_ns):
+
+    def known(log: ChannelLog) -> bool:
+        return log.link is not None and log.link.channel_id is not None
+
+    taken = {(c.channel, c.channel_id) for c in session.channels if known(c)}
+    unknown = [log for log in session.channels if not known(log)]
+    for log in sorted(unknown, key=lambda c: c.start_time_ns):
         while (log.channel, log.channel_id) in taken:
             log.channel_id += 1
         taken.add((log.channel, log.channel_id))
@@ -133,7 +149,7 @@ def split_reconnects(logs: list[ChannelLog]) -> list[list[ChannelLog]]:
     edges = [-_FOREVER, *cuts, _FOREVER]
     return [
         [part for log in logs if (part := _between(log, start, stop)) is not None]
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in pairwise(edges)
     ]
 
 
@@ -156,6 +172,7 @@ def _between(log: ChannelLog, start_ns: int, stop_ns: int) -> ChannelLog | None:
     times = [int(i.time_ns[k]) for i in (server, client) if len(i) for k in (0, -1)]
     if not times:
         return None
+    header_bytes = MINI_HEADER_BYTES if log.mini_header else FULL_HEADER_BYTES
     first = not any(len(i.between(-_FOREVER, start_ns)) for i in (log.server, log.client))
     return ChannelLog(
         channel=log.channel,
@@ -170,7 +187,7 @@ def _between(log: ChannelLog, start_ns: int, stop_ns: int) -> ChannelLog | None:
         client_address=log.client_address,
         gaps=[g for g in log.gaps if start_ns <= g.time_ns < stop_ns],
         bytes_from={
-            side: int(index.size[~index.sub].sum(dtype=np.int64)) + 6 * int((~index.sub).sum())
+            side: int(index.size[~index.sub].sum(dtype=np.int64)) + header_bytes * int((~index.sub).sum())
             for side, index in ((Side.SERVER, server), (Side.CLIENT, client))
         },
         unparsed_bytes=log.unparsed_bytes if first else 0,

@@ -68,7 +68,7 @@ class ChannelLog:
     assumptions: list[str] = field(default_factory=list)
     """What had to be assumed because the capture does not show it, in words."""
     closed_by: str | None = None
-    """`"client"`, `"server"` or None where the end was not seen."""
+    """`"client"`, `"server"`, `"both"` where both sent a FIN or RST, or None where the end was not seen."""
     closed_time_ns: int | None = None
 
     @property

@@ -18,6 +18,8 @@ from spicereplay.defects import DefectKind, DefectLog
 REQUEST_BYTES: Final = 16 * 1024
 """Longest HTTP prologue looked at; spice-server takes 4096."""
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTROL_BYTES: Final = 125
+"""Longest payload of a control frame. Source: RFC 6455 section 5.5."""
 CHAIN: Final = 3
 """Frame headers that must follow each other before a position behind a hole counts as a frame border."""
 
@@ -64,6 +66,8 @@ def _frame_at(stream: ByteStream, position: int, masked: bool) -> _Frame | str |
     if len(head) < 2:
         return None
     opcode, length = head[0] & 15, head[1] & 127
+    if opcode >= CLOSE and (length > CONTROL_BYTES or not head[0] & 128):
+        return "control frame that is fragmented or longer than 125 bytes"
     if head[0] & 0x70:
         return f"reserved bits set in frame header {head[:2].hex(' ')}"
     if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
@@ -98,10 +102,13 @@ def _find_frame(stream: ByteStream, start: int, masked: bool) -> int | None:
 
 
 def _chains(stream: ByteStream, position: int, masked: bool) -> bool:
+    """Whether `CHAIN` frames follow each other from `position`; one less will do where the stream ends with it."""
     for n in range(CHAIN):
+        if position == stream.end:
+            return n == CHAIN - 1
         frame = _frame_at(stream, position, masked)
         if not isinstance(frame, _Frame) or frame.start + frame.length > stream.end:
-            return n > 1 and position == stream.end
+            return False
         position = frame.start + frame.length
     return True
 
@@ -118,7 +125,7 @@ def _payloads(stream: ByteStream, start: int, masked: bool, defects: DefectLog, 
                 break
             position = frame.start + frame.length
             continue
-        if frame is None and not any(p > position for p, _, _ in stream.gaps()):
+        if frame is None and not any(at + length > position for at, length, _ in stream.gaps()):
             break  # the capture ends within a frame header
         reason = frame or "a frame header lies in a hole"
         found = _find_frame(stream, position + 1, masked)
@@ -148,13 +155,16 @@ class _Builder:
         self.first_spill = len(source.spill)
 
     def hole(self, length: int) -> None:
-        """Leave a hole. How much payload it held is not known exactly: the frame headers in it count too."""
+        """Leave a hole. How much payload it held is not known exactly: the frame headers in it count too.
+
+        Whoever frames messages behind a hole therefore checks that one begins where the hole's length says.
+        """
         self.end += length
 
     def add(self, frame: _Frame) -> None:
         """Append the payload of `frame`; bytes of it that are missing leave a hole of their size."""
         source = self.source
-        stop = frame.start + frame.length
+        stop = min(frame.start + frame.length, source.end)
         i = max(0, int(np.searchsorted(source.position, frame.start, "right")) - 1)
         while i < len(source.position) and source.position[i] < stop:
             at, size = int(source.position[i]), int(source.length[i])
@@ -171,7 +181,7 @@ class _Builder:
                 self.rows.append(row)
             i += 1
         # A payload cut off by the end of the capture ends there.
-        self.end += min(frame.length, max(0, source.end - frame.start))
+        self.end += max(0, stop - frame.start)
 
     def _place(self, frame: _Frame, chunk: int, low: int, high: int) -> int:
         """Return the offset of payload bytes [low, high) of `chunk`, unmasked where they are masked."""
