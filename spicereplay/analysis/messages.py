@@ -248,5 +248,5 @@ def _numbered(*columns: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int32], npt.ND
         number = lookup[code]
         first[number[::-1]] = np.arange(len(code))[::-1]
         return number, first
-    _, first, number = np.unique(code, return_index=True, return_inverse=True)
-    return number.astype(np.int32), first
+    _, first, numbers = np.unique(code, return_index=True, return_inverse=True)
+    return numbers.astype(np.int32), first
