@@ -15,6 +15,9 @@ from spicereplay.replay import Progress, Replay, replay
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spicereplay.replay.picture import Picture
+    from spicereplay.replay.still import Moment
+
 
 def open(
     path: str | Path,
@@ -71,6 +74,34 @@ class Capture:
     def defects(self) -> list[Defect]:
         """What was wrong with the input."""
         return list(self.replay.defects)
+
+    def frame_at(
+        self,
+        at: Moment,
+        *,
+        session: int | None = None,
+        channel_id: int | None = None,
+        surface: int | None = None,
+        monitor: int | None = None,
+        cursor: bool = False,
+    ) -> Picture:
+        """Return the guest's screen at a moment: seconds since the first packet, or `"end"`.
+
+        Its `pixels` are (height, width, 4) uint8 R, G, B, A; its `unknown` says which of them cannot be known. What
+        the arguments choose, and what is raised, says `spicereplay.replay.still.picture_at`.
+        """
+        from spicereplay.replay.still import picture_at
+
+        return picture_at(
+            self.replay,
+            at,
+            session=session,
+            channel_id=channel_id,
+            surface=surface,
+            monitor=monitor,
+            cursor=cursor,
+            limits=self.tables.limits,
+        )
 
     @property
     def verdict(self) -> str:
