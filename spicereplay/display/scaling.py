@@ -7,13 +7,14 @@ Source: spice-common common/sw_canvas.c, __scale_image; pixman pixman-matrix.c, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
 from spicereplay.display._kernels import sampling
-from spicereplay.display.region import Box
+from spicereplay.display.region import Box, Mask
 from spicereplay.display.surfaces import ArgbWords, Picture, WordFormat, from_argb
 
 FIXED_ONE: Final = 1 << 16
@@ -49,31 +50,38 @@ def seen_through(
     *,
     repeat: Repeat = Repeat.NONE,
     interpolate: bool = False,
-) -> tuple[ArgbWords, np.ndarray[tuple[int, int], np.dtype[np.bool_]] | None]:
+) -> tuple[ArgbWords, Mask | None]:
     """Return the ARGB words of `part` of the transformed plane, and which of them are unknown (None: none).
 
-    With interpolation a pixel is unknown if any of those it is mixed from is, and has weight.
+    With interpolation a pixel is unknown if any of those it is mixed from is, and has weight. A transform that
+    leads out of all reach gives transparent black.
     """
-    matrix = np.array(transform, np.int64)
-    words = _sampled(source.argb(), matrix, part, repeat, interpolate)
+    words = _sampled(source.argb(), transform, part, repeat, interpolate)
     if source.unknown is None:
         return words, None
     unknown = np.where(source.unknown, np.uint32(0xFFFFFFFF), np.uint32(0))
-    seen = _sampled(unknown, matrix, part, repeat, interpolate) != 0
+    seen = _sampled(unknown, transform, part, repeat, interpolate) != 0
     return words, seen if seen.any() else None
 
 
-def _sampled(
-    words: ArgbWords,
-    matrix: np.ndarray[tuple[int], np.dtype[np.int64]],
-    part: Box,
-    repeat: Repeat,
-    smooth: bool,
-) -> ArgbWords:
+def _sampled(words: ArgbWords, transform: Transform, part: Box, repeat: Repeat, smooth: bool) -> ArgbWords:
     out = np.zeros((part.height, part.width), np.uint32)
-    if words.size:
+    if words.size and out.size and all(abs(at) < _REACH for at in _corners(transform, part)):
+        matrix = np.array(transform, np.int64)
         sampling.sample(np.ascontiguousarray(words), out, matrix, part.left, part.top, repeat, smooth)
     return out
+
+
+_REACH: Final = 1 << 44
+"""Places, 16.16 fixed point, up to which the kernel's 64-bit sums cannot overflow."""
+
+
+def _corners(transform: Transform, part: Box) -> Iterator[int]:
+    """Yield what places of the source are added up from, 16.16, at the corners of `part`."""
+    for column in (part.left, part.right):
+        for row in (part.top, part.bottom):
+            for a, b, c in (transform[:3], transform[3:]):
+                yield from (a * column, b * row, c)
 
 
 def covers(extent: Box, transform: Transform, part: Box, *, interpolate: bool) -> bool:
