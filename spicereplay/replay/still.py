@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from spicereplay.defects import Defect
+from spicereplay.defects import Defect, DefectKind, DefectLog
 from spicereplay.display.cursor import CursorState
 from spicereplay.display.model import Screen
 from spicereplay.errors import InputError, UsageError
@@ -177,7 +177,7 @@ def _mouse_mode(session: SessionLog, until_ns: int) -> int | None:
     return None
 
 
-def reasons(screen: Screen, defects: Iterable[Defect], channel_id: int) -> tuple[str, ...]:
+def reasons(screen: Screen, defects: DefectLog, channel_id: int) -> tuple[str, ...]:
     """Return sentences that say why a part of a screen is unknown: what was wrong on its channel up to now."""
     out: list[str] = []
     if screen.inferred:
@@ -185,13 +185,19 @@ def reasons(screen: Screen, defects: Iterable[Defect], channel_id: int) -> tuple
             f"the capture begins after surface {screen.surface_id} was created: its size is concluded from what "
             "is drawn on it, and what was drawn before is unknown"
         )
-    kinds: Counter[str] = Counter()
-    first: dict[str, Defect] = {}
+    told: dict[DefectKind, Defect] = {}
+    counts: Counter[DefectKind] = Counter()
+    for (kind, where), count in defects.counts.items():
+        if where.split(" ")[0] == f"display/{channel_id}":
+            counts[kind] += count
     for defect in defects:
-        if defect.where.split(" ")[0] == f"display/{channel_id}":
-            kinds[defect.kind] += 1
-            first.setdefault(defect.kind, defect)
-    for kind, count in kinds.most_common(MOST_REASONS):
+        if defect.kind in counts and defect.kind not in told:
+            told[defect.kind] = defect
+    if screen.inferred and counts[DefectKind.SURFACE_UNKNOWN] == 1:
+        told.pop(DefectKind.SURFACE_UNKNOWN, None)
+    # Causes come before what follows from them.
+    for kind, defect in list(told.items())[:MOST_REASONS]:
+        count = counts[kind]
         more = "" if count == 1 else f" (and {count - 1} more of kind {kind})"
-        out.append(f"{first[kind].detail}{more}")
+        out.append(f"{defect.detail}{more}")
     return tuple(out)
