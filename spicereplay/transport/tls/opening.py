@@ -237,7 +237,7 @@ class _Plaintext:
             self._end += len(content)
 
     def fail(self, record: Record) -> None:
-        """Leave a hole for a record that failed authentication."""
+        """Leave a hole for a record that failed authentication; if TLS 1.3 hides what it was, as if for content."""
         self.unopened += 1
         if record.kind == APPLICATION_DATA:
             self._failed.append(record.position)
