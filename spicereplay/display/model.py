@@ -27,9 +27,12 @@ from spicereplay.display.records import Clock, ImageRecord, RecordSink
 from spicereplay.display.region import Box, Mask
 from spicereplay.display.surfaces import Surface, to_argb
 from spicereplay.limits import DEFAULT_LIMITS, Limits
+from spicereplay.units import NS_PER_S
 
 WAITING_MESSAGES: Final = 4096
-"""Messages that one channel holds back for another one's image before it gives up waiting."""
+"""Messages that one channel holds back for another one's image before it gives up waiting …"""
+WAITING_NS: Final = 10 * NS_PER_S
+"""… and how long, by the times of its messages."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,14 +138,20 @@ class DisplayModel:
         queue = self._waiting.get(channel_id)
         if queue is not None:
             queue.append((message, time_ns))
-            if len(queue) > WAITING_MESSAGES:
+            if len(queue) > WAITING_MESSAGES or time_ns - queue[0][1] > WAITING_NS:
                 self._drain(channel_id, give_up=True)
             return
-        if not self._try(channel, message, time_ns, give_up=len(self.channels) < 2):
-            self._waiting[channel_id] = deque([(message, time_ns)])
-        elif self._waiting:
-            for other in [waiting for waiting in self._waiting if waiting != channel_id]:
-                self._drain(other, give_up=False)
+        if self._try(channel, message, time_ns, give_up=len(self.channels) < 2):
+            if self._waiting:
+                self._retry()
+            return
+        self._waiting[channel_id] = deque([(message, time_ns)])
+        while len(self._waiting) == len(self.channels):
+            # Each waits for the others: a recording that begins in the middle. The oldest makes do.
+            oldest = min(self._waiting, key=lambda waiting: self._waiting[waiting][0][1])
+            blocked = self._waiting[oldest]
+            self._try(self.channels[oldest], *blocked.popleft(), give_up=True)
+            self._retry()
 
     def handle_cursor(self, channel_id: int, message: object, time_ns: int) -> None:
         """Take in one message of a cursor channel from the server."""
@@ -198,6 +207,11 @@ class DisplayModel:
         except NotYetError:
             return False
         return True
+
+    def _retry(self) -> None:
+        """Carry on with the channels that wait, as far as that goes now."""
+        for channel_id in list(self._waiting):
+            self._drain(channel_id, give_up=False)
 
     def _drain(self, channel_id: int, *, give_up: bool) -> None:
         """Carry out what waits on a channel, up to the next message that must wait."""

@@ -23,7 +23,7 @@ from PIL import Image as Pillow
 
 from spicereplay.codecs.base import Decoded, PixelFormat
 from spicereplay.defects import DefectKind
-from spicereplay.display.model import WAITING_MESSAGES, DisplayModel
+from spicereplay.display.model import WAITING_MESSAGES, WAITING_NS, DisplayModel
 from spicereplay.display.region import Box
 from spicereplay.errors import DecodeError
 from spicereplay.limits import Limits
@@ -281,6 +281,27 @@ def test_waiting_has_a_limit() -> None:
     model.handle(1, copy(from_cache(5, 2, 1), 0, 0, 2, 1), 1)
     for time_ns in range(WAITING_MESSAGES):
         model.handle(1, fill(9, 0, 0, 1, 1), time_ns)
+    assert colours(model, 1) == [["000009", "?"]]
+
+
+def test_channels_that_wait_for_each_other_give_up() -> None:
+    model = DisplayModel(channel_ids=(0, 1))
+    for channel in (0, 1):
+        model.handle(channel, create(0, 2, 1), 0)
+    model.handle(1, glz_draw(glz_copy(101, 3, 2, 2, 1)), 1)
+    model.handle(0, glz_draw(glz_copy(102, 1, 2, 2, 1)), 2)
+    assert colours(model, 0) == colours(model, 1) == [["?", "?"]]
+    assert kinds(model) == [DefectKind.GLZ_REFERENCE_MISSING]
+    assert "image 98" in next(iter(model.defects)).detail
+
+
+def test_waiting_has_its_time() -> None:
+    model = DisplayModel(channel_ids=(0, 1))
+    model.handle(1, create(0, 2, 1), 0)
+    model.handle(1, copy(from_cache(5, 2, 1), 0, 0, 2, 1), 1)
+    model.handle(1, fill(9, 0, 0, 1, 1), 1 + WAITING_NS)
+    assert colours(model, 1) == [["000000", "000000"]]
+    model.handle(1, fill(9, 0, 0, 1, 1), 2 + WAITING_NS)
     assert colours(model, 1) == [["000009", "?"]]
 
 
