@@ -52,6 +52,8 @@ class Recording:
     """Whether the server sent it, and the bytes."""
     key_log: bytes
     session: ssl.SSLSession | None = None
+    first_said: int = 0
+    """Index of the first piece behind the handshake; each thing said is one piece."""
 
     @property
     def client(self) -> bytes:
@@ -131,6 +133,7 @@ class Peers:
                 except ssl.SSLWantReadError:
                     pass
                 carry(side)
+        first_said = len(pieces)
         for sender, data in said:
             ends[sender].write(data)
             carry(sender)
@@ -142,7 +145,7 @@ class Peers:
             with contextlib.suppress(ssl.SSLWantReadError):
                 ends[side].unwrap()
             carry(side)
-        return Recording(pieces, log.read_bytes(), ends[False].session)
+        return Recording(pieces, log.read_bytes(), ends[False].session, first_said)
 
 
 def _certificate(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, comment_bytes: int) -> Path:
