@@ -40,19 +40,23 @@ def spice_client_of(streams: tuple[ByteStream, ByteStream]) -> int | None:
     """
     heads = [stream.read(0, HEADER_BYTES + LINK_REPLY_BYTES) for stream in streams]
     linked = [head.startswith(MAGIC) and len(head) >= HEADER_BYTES for head in heads]
-    if all(linked):
-        sizes = [int.from_bytes(head[12:16], "little") for head in heads]
-        if (sizes[0] < LINK_REPLY_BYTES) != (sizes[1] < LINK_REPLY_BYTES):
-            return 0 if sizes[0] < LINK_REPLY_BYTES else 1
-        return 0
-    for i, head in enumerate(heads):
-        if linked[i]:
-            # A reply says where its capability words begin; a link message has its own offset elsewhere.
-            caps_offset = int.from_bytes(head[HEADER_BYTES + 174 : HEADER_BYTES + 178], "little")
-            size = int.from_bytes(head[12:16], "little")
-            is_reply = size >= LINK_REPLY_BYTES and LINK_REPLY_BYTES <= caps_offset <= size
-            return 1 - i if is_reply else i
-    return None
+    replies = [linked[i] and _is_reply(head) for i, head in enumerate(heads)]
+    if replies[0] != replies[1]:
+        return replies.index(False)
+    return linked.index(True) if any(linked) else None
+
+
+def _is_reply(head: bytes) -> bool:
+    """Whether a link stage begins with a server's reply, which says where its capability words begin.
+
+    A client's link message of that size has something else there. An error reply has zero bytes from there on.
+    """
+    size, error, caps_offset = (
+        int.from_bytes(head[at : at + 4], "little") for at in (12, HEADER_BYTES, HEADER_BYTES + 174)
+    )
+    return size >= LINK_REPLY_BYTES and (
+        LINK_REPLY_BYTES <= caps_offset <= size or (0 < error < 256 and size == LINK_REPLY_BYTES)
+    )
 
 
 def http_client(connection: Connection) -> int | None:
