@@ -69,21 +69,39 @@ def link_refused(tables: Tables, facts: Facts) -> Iterator[Finding]:
 
 
 def tls_unreadable(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Find connections under TLS without keys: sizes and times only."""
+    """Find connections under TLS that stayed shut, which leaves sizes and times only, or opened only in part."""
     sealed = [unread for unread in facts.unread if unread.what == "tls"]
     if sealed:
+        keyless = all(o.detail in ("", "no keys given") for o in sealed)
+        why = "TLS, and no keys were given" if keyless else "TLS that the keys given do not open"
         yield Finding(
             "tls_unreadable",
             "warn",
-            f"{plural(len(sealed), 'connection')} could not be read: TLS, and no keys were given",
+            f"{plural(len(sealed), 'connection')} could not be read: {why}",
             (
                 *(
                     cite(s, "capture")
-                    for s in examples([f"{o.client} → {o.server}: {o.bytes:,} bytes" for o in sealed])
+                    for s in examples(
+                        [
+                            f"{o.client} → {o.server}: {o.bytes:,} bytes, {o.detail or 'no keys'}"
+                            for o in sealed
+                        ]
+                    )
                 ),
                 cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),
             ),
             who="capture",
+        )
+    broken = _of_kind(tables, DefectKind.TLS_UNREADABLE)
+    broken = broken[broken["where"].str.endswith((" from client", " from server"))]
+    if len(broken):
+        yield Finding(
+            "tls_unreadable",
+            "warn",
+            f"TLS was opened, but {plural(broken['where'].nunique(), 'direction')} of it not as a whole",
+            tuple(cite(s, "capture") for s in examples([f"{r.where}: {r.detail}" for r in rows_of(broken)])),
+            at(float(broken["time_s"].min())),
+            "capture",
         )
 
 

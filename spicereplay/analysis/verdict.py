@@ -154,7 +154,7 @@ def notes(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
         found.append(
             Note(
                 "warn",
-                f"{plural(sealed, 'TLS connection')} without keys",
+                f"{plural(sealed, 'TLS connection')} could not be opened",
                 "Their contents are unknown; sizes and times are not used.",
             )
         )

@@ -61,6 +61,7 @@ def watch(
     if isinstance(opened, Sealed):
         return replace(identify.other(connection), detail=opened.reason)
     streams = (opened.client, opened.server) if client == 0 else (opened.server, opened.client)
+    # What was opened lies in memory: there is no file to let go of.
     found = _watch(replace(connection, streams=streams), limits, defects, None, None)
     if isinstance(found, Watched):
         found.log.assumptions.insert(0, f"carried in {opened.version} ({opened.suite}), opened with its keys")
@@ -112,7 +113,10 @@ def _watch(
     log.assumptions[:0] = unwrapped
     for side, i in ((Side.CLIENT, client), (Side.SERVER, 1 - client)):
         if absent[i]:
-            log.assumptions.append(f"nothing the {side} sent is in the capture")
+            sealed = connection.facts[i].payload_bytes > 0
+            log.assumptions.append(
+                f"nothing the {side} sent {'could be read' if sealed else 'is in the capture'}"
+            )
     defects.extend(connection.defects)
     return Watched(log, engine, connection, client)
 

@@ -182,6 +182,30 @@ def test_main_may_be_plain_and_keys_be_there_for_only_some(tmp_path: Path, peers
         assert kinds.count(DefectKind.KEY_LOG) == 1
 
 
+@pytest.mark.parametrize("version", [TLS12, TLS13], ids=["1.2", "1.3"])
+def test_a_lost_segment_costs_the_rest_of_its_direction_and_is_found(
+    tmp_path: Path, peers: Peers, clear: Path, version: ssl.TLSVersion
+) -> None:
+    frames, logs = sealed(clear, peers, version)
+    longest = max(frame.wire_length for frame in frames)
+    whole = [n for n, frame in enumerate(frames) if frame.wire_length == longest]
+    # The display channel comes last of those that send full segments.
+    lost = whole[-len(whole) // 4]
+    path = write_pcapng(tmp_path / "x.pcapng", frames[:lost] + frames[lost + 1 :], key_log=b"".join(logs))
+    with sr.open(path) as capture, sr.open(clear) as plain:
+        ours, theirs = ((c.messages[c.messages["channel"] == "display"]) for c in (capture, plain))
+        for side in ("client", "server"):
+            got = ours[(ours["from"] == side) & ~ours["partial"]]["type"].tolist()
+            want = theirs[theirs["from"] == side]["type"].tolist()
+            assert got == want[: len(got)]
+            assert (len(got) == len(want)) == (side == "client")
+        assert len(ours[ours["from"] == "server"]) > 10
+        (defect,) = (d for d in capture.defects if d.kind is DefectKind.TLS_UNREADABLE)
+        assert "are missing: nothing from there on can be opened" in defect.detail
+        found = capture.findings[capture.findings["code"] == "tls_unreadable"]
+        assert found["title"].tolist() == ["TLS was opened, but 1 direction of it not as a whole"]
+
+
 def test_the_command_line_says_what_is_wrong_with_the_keys(tmp_path: Path, peers: Peers, clear: Path) -> None:
     frames, logs = sealed(clear, peers, TLS13)
     path = write_pcap(tmp_path / "x.pcap", frames)
