@@ -144,12 +144,6 @@ class Picture:
         return None if self.unknown is None else self.unknown[box.slices]
 
 
-def unknown_picture(width: int, height: int, format: WordFormat) -> Picture:
-    """Return a picture of which nothing is known."""
-    shape = height, width
-    return Picture(np.zeros(shape, format.dtype), format, np.ones(shape, np.bool_))
-
-
 @dataclass(slots=True, eq=False)
 class Surface:
     """A drawing surface of a display channel."""
@@ -171,18 +165,9 @@ class Surface:
         """Its extent, from (0, 0)."""
         return Box(0, 0, self.words.shape[1], self.words.shape[0])
 
-    @property
-    def wide(self) -> bool:
-        """Whether its words have 32 bits."""
-        return self.words.dtype.itemsize == 4
-
     def picture(self) -> Picture:
         """Return its present content to draw from; drawing on the surface changes that picture too."""
         return Picture(self.words, self.format, self.unknown)
-
-    def snapshot(self) -> Picture:
-        """Return a copy of its present content."""
-        return Picture(self.words.copy(), self.format, None if self.unknown is None else self.unknown.copy())
 
     def read(self, box: Box) -> Words:
         """Return the words of `box`, which lies inside; a view."""
