@@ -1,4 +1,4 @@
-"""Key updates as OpenSSL's own tools make them, which Python's `ssl` cannot."""
+"""Suites of TLS 1.3 and key updates as OpenSSL's own tools make them, which Python's `ssl` cannot choose or make."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from spicereplay.defects import DefectLog
 from spicereplay.limits import DEFAULT_LIMITS
 from spicereplay.transport.tls.keylog import KeyLog
 from spicereplay.transport.tls.opening import Opened, open_connection
+from spicereplay.transport.tls.suites import SUITES
 
 pytestmark = pytest.mark.interop
 
@@ -63,7 +64,8 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def test_key_updates_of_openssl(tmp_path: Path, openssl: str) -> None:
+@pytest.mark.parametrize("suite", [suite.name for suite in SUITES.values() if suite.tls13])
+def test_key_updates_of_openssl_in_every_suite_of_tls_1_3(tmp_path: Path, openssl: str, suite: str) -> None:
     Peers(tmp_path)
     port, keys = free_port(), tmp_path / "keys.log"
     heard = bytearray(), bytearray()
@@ -124,5 +126,6 @@ def test_key_updates_of_openssl(tmp_path: Path, openssl: str) -> None:
     streams = [stream_of(bytes(side)) for side in heard]
     opened = open_connection(*streams, log, limits=DEFAULT_LIMITS, defects=defects, where="a → b")
     assert isinstance(opened, Opened), opened
+    assert opened.suite == suite
     assert opened.client.read(0, 100) == b"before\nbetween\nbehind\n"
     assert not list(defects)
