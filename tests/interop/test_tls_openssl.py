@@ -81,6 +81,8 @@ def test_key_updates_of_openssl_in_every_suite_of_tls_1_3(tmp_path: Path, openss
                 "-cert",
                 str(tmp_path / "ec.pem"),
                 "-tls1_3",
+                "-ciphersuites",
+                suite,
             ],
             **pipes,  # type: ignore[call-overload]
         ) as server,
@@ -95,6 +97,8 @@ def test_key_updates_of_openssl_in_every_suite_of_tls_1_3(tmp_path: Path, openss
                 "s_client",
                 "-connect",
                 f"127.0.0.1:{listener.getsockname()[1]}",
+                "-ciphersuites",
+                suite,
                 "-keylogfile",
                 str(keys),
             ],
