@@ -104,7 +104,7 @@ class GrowingStream:
             offset=offset,
             length=length,
             time_ns=time_ns,
-            packet=np.zeros(self._chunks, np.int64),
+            packet=np.broadcast_to(np.zeros(1, np.int64), self._chunks),
             end_position=self.end,
         )
 

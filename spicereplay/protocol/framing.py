@@ -18,22 +18,22 @@ bytes are missing the rules are, in order:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spicereplay.bytestream import ByteStream, Int64Array, stream_of
+from spicereplay.bytestream import ByteStream, stream_of
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
+from spicereplay.protocol._bounds import bounds
 from spicereplay.protocol._kernels import framing as kernel
 from spicereplay.protocol._rows import Rows
-from spicereplay.protocol.enums import ChannelType, ClientCommon, ServerCommon, ServerDisplay, Side
+from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.index import MessageIndex, Release
 from spicereplay.protocol.messages.common import sub_messages
-from spicereplay.units import KIB, MIB
+from spicereplay.units import MIB
 
 MINI_HEADER_BYTES: Final = 6
 FULL_HEADER_BYTES: Final = 18
@@ -42,23 +42,6 @@ CHAIN: Final = 3
 """Headers that must follow each other before a position counts as a message boundary."""
 ROWS: Final = 1 << 16
 """Rows scanned at a time."""
-UNLIKELY: Final[dict[Side, tuple[int, ...]]] = {
-    Side.SERVER: (ServerCommon.MIGRATE_DATA, ServerCommon.BASE_LAST, ServerDisplay.QUALITY_INDICATOR),
-    Side.CLIENT: (ClientCommon.MIGRATE_DATA,),
-}
-"""Messages that are rare or never sent and may have any content: too easily seen in what is none."""
-LIKELY_BYTES: Final[dict[int, int]] = {
-    ServerCommon.PING: 12 + 64,
-    ServerCommon.WAIT_FOR_CHANNELS: 1 + 255 * 10,
-    ServerCommon.NOTIFY: 64 * KIB,
-    ServerCommon.LIST: 64 * KIB,
-}
-"""Bodies of common messages that are likely: only main's PING is padded, for the network test.
-
-Source: spice-wire.md 3, 4.1 and 4.4.
-"""
-ACKNOWLEDGED: Final = (ChannelType.DISPLAY, ChannelType.CURSOR)
-"""Channels with an acknowledgement window. Source: spice-wire.md 4.3."""
 READING_BYTES: Final = 64 * MIB
 """Bytes of bodies that one side may cost while boundaries are searched; then headers alone must do."""
 READING_COST: Final = 4096
@@ -84,32 +67,6 @@ class Tail:
     position: int
     length: int
     time_ns: int
-
-
-@cache
-def bounds(channel: ChannelType, side: Side, unbounded: int) -> tuple[Int64Array, Int64Array]:
-    """Return the least and most body bytes of each message type, by which a header is told from other bytes.
-
-    -1 in the first marks types that are not known, or too rare to tell anything.
-    """
-    known = registry.known_types(channel, side)
-    least = np.full(max(known) + 1, -1, np.int64)
-    most = np.full(max(known) + 1, -1, np.int64)
-    for kind, (low, high) in known.items():
-        least[kind] = low
-        # A later version of the protocol may append fields to a message of fixed size.
-        most[kind] = unbounded if high is None else min(unbounded, high + 64)
-    for unlikely in UNLIKELY[side]:
-        if unlikely < len(least):
-            least[unlikely] = -1
-    if side is Side.SERVER:
-        for common, likely in LIKELY_BYTES.items():
-            most[common] = min(unbounded, likely)
-        if channel is ChannelType.MAIN:
-            most[ServerCommon.PING] = unbounded
-    elif channel not in ACKNOWLEDGED:
-        least[ClientCommon.ACK] = -1
-    return least, most
 
 
 class Framer:
@@ -363,8 +320,8 @@ class Framer:
             self._note_over_limit(stream, kind, size)
             self._lose_boundary()
             # This packet begins no message, and the search must not find it again.
-            self._chunk = int(np.searchsorted(stream.position, self.position, "right"))
-            self.position = int((stream.position + stream.length)[self._chunk - 1])
+            self._chunk = _chunk_at(stream, self.position)
+            self.position = int(stream.position[self._chunk] + stream.length[self._chunk])
             return True
         if not over:
             unknown = self._follows_unknown(stream, memory, self.position + self.header_bytes + size, final)
@@ -399,7 +356,7 @@ class Framer:
             return None
         if follower == stream.end:
             return True
-        chunk = int(np.searchsorted(stream.position + stream.length, follower, "right"))
+        chunk = _chunk_at(stream, follower)
         answer, headers, needed = kernel.count_chain(
             *memory, chunk, follower, self.header_bytes, self._least, self._most, CHAIN, final
         )
@@ -413,7 +370,7 @@ class Framer:
     ) -> tuple[int, int, int, int]:
         """Find a boundary inside the last message: it swallowed what came next if bytes went missing in it."""
         _, start, _ = self._rows.last
-        chunk = int(np.searchsorted(stream.position + stream.length, start, "right"))
+        chunk = _chunk_at(stream, start)
         return self._boundary(stream, memory, chunk, start, self.position, final)
 
     def _note_swallowed(self, stream: ByteStream, found: int, inside: bool) -> None:
@@ -610,12 +567,18 @@ def _memory(stream: ByteStream) -> _Memory:
     )
 
 
+def _chunk_at(stream: ByteStream, position: int) -> int:
+    """Return a chunk from which the byte at `position` is found by going forward."""
+    return max(0, int(np.searchsorted(stream.position, position, "right")) - 1)
+
+
 def _present(stream: ByteStream, start: int, stop: int) -> int:
     """How many bytes of `[start, stop)` are there."""
     if stop <= start:
         return 0
-    first = np.maximum(stream.position, start)
-    last = np.minimum(stream.position + stream.length, stop)
+    part = slice(_chunk_at(stream, start), int(np.searchsorted(stream.position, stop, "left")))
+    first = np.maximum(stream.position[part], start)
+    last = np.minimum(stream.position[part] + stream.length[part], stop)
     return int(np.maximum(last - first, 0).sum())
 
 

@@ -168,7 +168,7 @@ def _declare(cls: type[S], *, slack: bool) -> type[S]:
             holders = [other.name for other in counted]
             doc = f"How many {' or '.join(holders)} holds."
             setattr(cls, field.name, property(_length_of(holders), doc=doc))
-    made = dataclass(frozen=True, slots=True)(cls)
+    made = dataclass(frozen=True, slots=True, eq=False, repr=False)(cls)
     codec = StructureCodec(made, fields)
     made.WIRE = codec
     made.SLACK = slack

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from spicereplay._version import __version__
 from spicereplay.analysis.info import info
-from spicereplay.report.content import QualityNote, ReportContent, Severity, SourceKind
+from spicereplay.report.content import QualityNote, ReportContent, SourceKind
 
 if TYPE_CHECKING:
     from spicereplay.analysis.timeline import Tables
@@ -33,9 +33,9 @@ def content_of(
         start_time_ns=replay.start_time_ns + replay.utc_offset_ns,
         duration_s=replay.duration_s,
         verdict=verdict.sentence,
-        verdict_severity=cast(Severity, verdict.severity),
+        verdict_severity=verdict.severity,
         verdict_evidence=verdict.evidence,
-        quality=[QualityNote(cast(Severity, n.severity), n.title, n.consequence) for n in tables.quality],
+        quality=[QualityNote(n.severity, n.title, n.consequence) for n in tables.quality],
         tables=made,
         sessions=info(replay)["sessions"],
         client_report=list(_client(replay.reports)),
