@@ -19,6 +19,7 @@ from spicereplay.bytestream import ByteStream
 from spicereplay.defects import DefectLog
 from spicereplay.limits import Limits
 from spicereplay.protocol import registry
+from spicereplay.protocol._bounds import ACKNOWLEDGED
 from spicereplay.protocol.channel import Assumption
 from spicereplay.protocol.enums import (
     ChannelType,
@@ -31,7 +32,7 @@ from spicereplay.protocol.enums import (
     ServerSpicevmc,
     Side,
 )
-from spicereplay.protocol.framing import ACKNOWLEDGED, Framer
+from spicereplay.protocol.framing import Framer
 from spicereplay.protocol.index import MessageIndex
 
 LOOK_BYTES: Final = 512 * 1024
