@@ -177,11 +177,11 @@ def _drawn_size(log: ChannelLog) -> tuple[int, int]:
     boxes = boxes[
         (boxes["surface_id"] == 0) & (boxes["right"] > boxes["left"]) & (boxes["bottom"] > boxes["top"])
     ]
-    ends = [(int(right), int(bottom)) for right, bottom in zip(boxes["right"], boxes["bottom"], strict=True)]
+    right, bottom = int(boxes["right"].max(initial=0)), int(boxes["bottom"].max(initial=0))
     for message in _parsed(log, ServerDisplay.STREAM_CREATE):
         if isinstance(message, display.StreamCreate) and message.surface_id == 0 and not len(announced):
-            ends.append((message.dest.right, message.dest.bottom))
-    return max((r for r, _ in ends), default=0), max((b for _, b in ends), default=0)
+            right, bottom = max(right, message.dest.right), max(bottom, message.dest.bottom)
+    return right, bottom
 
 
 # --- shooting -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ are passed over in bulk. Where bytes are missing, that has its place in the orde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from spicereplay.session.log import ChannelLog, Gap, SessionLog
 GAP: Final = -1
 """Stands for a row where messages are missing."""
 
+_BLOCK: Final = 4096
 _WITHOUT_EFFECT: Final = (
     ServerDisplay.STREAM_ACTIVATE_REPORT,
     ServerDisplay.QUALITY_INDICATOR,
@@ -46,6 +47,14 @@ class ScreenOrder:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Yield `(time_ns, index into logs, row or GAP)`; never more than a block of them as Python's numbers."""
+        for start in range(0, len(self), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            yield from zip(
+                self.time_ns[part].tolist(), self.log[part].tolist(), self.row[part].tolist(), strict=True
+            )
 
 
 def screen_order(session: SessionLog) -> ScreenOrder:

@@ -167,9 +167,7 @@ class Screens:
 
     def _read(self) -> Iterator[Step]:
         order = self.order
-        for time_ns, which, row in zip(
-            order.time_ns.tolist(), order.log.tolist(), order.row.tolist(), strict=True
-        ):
+        for time_ns, which, row in order:
             log = order.logs[which]
             message = None if row == GAP else self._parse(log, row, time_ns)
             if row != GAP:

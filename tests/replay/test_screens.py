@@ -19,6 +19,8 @@ from display.made import (
     glz_literals,
     image,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from support.observed import Said, channel, ns, session
 
@@ -86,6 +88,20 @@ def test_a_moment_shows_every_message_that_was_complete_by_then_and_no_later_one
     assert colours(played(log, 2)) == [["ff0000"]]
     assert colours(played(log, 2.999)) == [["ff0000"]]
     assert colours(played(log)) == [["0000ff"]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3), st.integers(0, 0xFFFFFF)), max_size=12),
+    st.integers(0, 10),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_moment_shows_what_a_capture_that_ends_then_shows(
+    fills: list[tuple[int, int, int]], until: int
+) -> None:
+    messages = [said(0, create(0, 4, 1))]
+    messages += [said(at, fill(color, left, 0, left + 1, 1)) for at, left, color in sorted(fills)]
+    by_then = [each for each in messages if each.at <= until]
+    assert colours(played(session(display(*messages)), until)) == colours(played(session(display(*by_then))))
 
 
 def test_playing_goes_on_where_it_stopped() -> None:
