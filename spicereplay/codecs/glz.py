@@ -93,7 +93,8 @@ def decode_glz(
     top-down image are read-only: the window holds the same memory.
 
     With `partial`, what an image copies from one that is not there (a capture that begins in the middle)
-    becomes black and is marked in `Decoded.unknown`, also through later images; not for images with alpha.
+    becomes black, an alpha 0, and is marked in `Decoded.unknown`; so it is in the images that copy it in turn. A
+    pixel is unknown if its colours or its alpha are.
 
     Raises `GlzReferenceMissing`, or `DecodeError` with `codec_data`, `codec_data_short`, `image_over_limit`
     or `codec_unsupported`; the window is then as before.
@@ -102,42 +103,44 @@ def decode_glz(
     check_size("glz", header.width, header.height, limits, size)
     alpha = header.type in (LzType.RGBA, LzType.XXXA)
     colours = header.type != LzType.XXXA
-    words = (np.empty if colours else np.zeros)(header.width * header.height, np.uint32)
-    status, at, missing, unknown = kernel.glz_image(
+    count = header.width * header.height
+    words = (np.empty if colours else np.zeros)(count, np.uint32)
+    # Most windows hold nothing unknown, then there is nothing to follow.
+    marks = np.zeros(count, np.uint8) if partial or window.partial_ids else None
+    status, at, missing = kernel.glz_image(
         data,
         _HEADER.size,
         words,
+        marks,
         colours,
         header.type == LzType.RGB16,
         alpha,
-        partial and not alpha,
+        partial,
         header.id,
         window.ids,
         window.addresses,
         window.units,
+        window.marks,
     )
     if status == Status.MISSING:
         raise GlzReferenceMissing(header.id, missing, window.may_come(missing), at)
     if status:
         raise_status(status, "glz", at)
 
-    known = None
-    if not alpha and (unknown or window.partial_ids):
-        known = words >> 24 != 0
-        if known.all():
-            known = None
-    window.add(header.id, words, header.win_head_dist, unknown=known is not None)
+    if marks is not None and not marks.any():
+        marks = None
+    window.add(header.id, words, header.win_head_dist, marks)
 
     shape = header.height, header.width
     pixels = words.view(np.uint8).reshape(*shape, 4)
-    mask = None
-    if known is not None:
-        pixels = pixels.copy()
-        pixels[:, :, 3] = 255
-        mask = np.ascontiguousarray(~known.reshape(shape)[:: 1 if header.top_down else -1])
-    elif header.top_down:
+    unknown = None if marks is None else (marks != 0).reshape(shape)
+    if header.top_down:
         pixels.flags.writeable = False
-    return Decoded(top_down_rows(pixels, header.top_down), KERNEL, FORMATS[header.type], alpha, unknown=mask)
+    elif unknown is not None:
+        unknown = np.ascontiguousarray(unknown[::-1])
+    return Decoded(
+        top_down_rows(pixels, header.top_down), KERNEL, FORMATS[header.type], alpha, unknown=unknown
+    )
 
 
 def inflate_glz(data: Data, glz_size: int, *, limits: Limits = DEFAULT_LIMITS) -> bytes:

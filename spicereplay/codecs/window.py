@@ -16,6 +16,8 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 
 Words = npt.NDArray[np.uint32]
 """Pixels of one image, one little-endian word B, G, R, A each, in the order they were encoded."""
+Marks = npt.NDArray[np.uint8]
+"""One byte for each of an image's `Words`: 0 where it is known, else the kernel's bits of what is not."""
 
 _FIRST_CAPACITY = 64
 
@@ -25,6 +27,12 @@ class _Entry:
     words: Words
     head: int
     """The oldest image that images after this one may refer to."""
+    marks: Marks | None
+    """None: all of it is known."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.words.nbytes + (0 if self.marks is None else self.marks.nbytes)
 
 
 @dataclass(slots=True)
@@ -42,13 +50,15 @@ class GlzWindow:
     held_bytes: int = 0
     """Bytes of the images held."""
     partial_ids: set[int] = field(default_factory=set)
-    """Images held of which some pixels are unknown (their word is 0)."""
+    """Images held of which some pixels are unknown."""
     ids: npt.NDArray[np.uint64] = field(init=False)
     """The ring the kernel reads, indexed by id modulo its length (a power of two): image ids …"""
     addresses: npt.NDArray[np.uint64] = field(init=False)
     """… the address of each one's first pixel …"""
     units: npt.NDArray[np.int64] = field(init=False)
-    """… and its number of pixels; 0 marks a free place."""
+    """… its number of pixels; 0 for a free place …"""
+    marks: npt.NDArray[np.uint64] = field(init=False)
+    """… and the address of its marks; 0 where all of it is known."""
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _heap: list[int] = field(default_factory=list)
     _newest: int = -1
@@ -77,11 +87,11 @@ class GlzWindow:
         """
         return image_id not in self._entries and image_id >= max(self._head, self._complete_to or 0)
 
-    def add(self, image_id: int, words: Words, win_head_dist: int, *, unknown: bool = False) -> None:
+    def add(self, image_id: int, words: Words, win_head_dist: int, marks: Marks | None = None) -> None:
         """Take in a decoded image and drop what can no longer be referred to.
 
-        `words` must own its memory and never be written again; `unknown`: some of its words are 0 because
-        they could not be known.
+        `words` and `marks` must own their memory and never be written again; `marks` says which pixels could
+        not be known, None: all are.
         """
         if image_id < self._head:
             return
@@ -89,9 +99,10 @@ class GlzWindow:
             self._forget(image_id)
         else:
             heapq.heappush(self._heap, image_id)
-        self._entries[image_id] = _Entry(words, max(0, image_id - win_head_dist))
-        self.held_bytes += words.nbytes
-        if unknown:
+        entry = _Entry(words, max(0, image_id - win_head_dist), marks)
+        self._entries[image_id] = entry
+        self.held_bytes += entry.nbytes
+        if marks is not None:
             self.partial_ids.add(image_id)
         self._newest = max(self._newest, image_id)
         self._bound()
@@ -148,7 +159,7 @@ class GlzWindow:
 
     def _forget(self, image_id: int) -> None:
         entry = self._entries.pop(image_id)
-        self.held_bytes -= entry.words.nbytes
+        self.held_bytes -= entry.nbytes
         self.partial_ids.discard(image_id)
         slot = image_id & (len(self.ids) - 1)
         if int(self.ids[slot]) == image_id:
@@ -158,12 +169,14 @@ class GlzWindow:
         self.ids = np.zeros(capacity, np.uint64)
         self.addresses = np.zeros(capacity, np.uint64)
         self.units = np.zeros(capacity, np.int64)
+        self.marks = np.zeros(capacity, np.uint64)
         for image_id in self._entries:
             self._place(image_id)
 
     def _place(self, image_id: int) -> None:
-        words = self._entries[image_id].words
+        entry = self._entries[image_id]
         slot = image_id & (len(self.ids) - 1)
         self.ids[slot] = image_id
-        self.addresses[slot] = words.ctypes.data
-        self.units[slot] = words.size
+        self.addresses[slot] = entry.words.ctypes.data
+        self.units[slot] = entry.words.size
+        self.marks[slot] = 0 if entry.marks is None else entry.marks.ctypes.data

@@ -317,8 +317,7 @@ class SessionImages:
     def _fail(self, image: Image, place: Place, error: DecodeError) -> None:
         size = image.descriptor.width, image.descriptor.height
         self._note(image, place, size, _size_of(image), 0, "", False)
-        if not isinstance(error, GlzReferenceMissing):
-            self._defect(DefectKind(error.reason), place, image, str(error))
+        self._defect(DefectKind(error.reason), place, image, str(error))
 
     def _note(
         self,

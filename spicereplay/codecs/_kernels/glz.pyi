@@ -7,6 +7,7 @@ def glz_image(
     src: Buffer,
     start: int,
     dst: npt.NDArray[np.uint32],
+    marks: npt.NDArray[np.uint8] | None,
     colours: bool,
     rgb16: bool,
     alpha: bool,
@@ -15,4 +16,5 @@ def glz_image(
     ids: npt.NDArray[np.uint64],
     addresses: npt.NDArray[np.uint64],
     units: npt.NDArray[np.int64],
-) -> tuple[int, int, int, int]: ...
+    marks_addresses: npt.NDArray[np.uint64],
+) -> tuple[int, int, int]: ...

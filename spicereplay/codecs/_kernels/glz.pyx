@@ -1,8 +1,12 @@
 """SPICE GLZ: LZ with copies out of earlier images.
 
 Source: spice-wire.md 9.2. The window is a ring of four arrays indexed by `image id & (capacity - 1)`: the id that
-lies there, the address of its first pixel, its number of pixels (0: the place is free). Every token is checked
-against the input, the output and the referenced image before it is carried out.
+lies there, the address of its first pixel, its number of pixels (0: the place is free), the address of its marks (0:
+all of it is known). Every token is checked against the input, the output and the referenced image before it is
+carried out.
+
+Marks are one byte a pixel beside the pixels: which of them were copied from an image that is not there. They follow
+every copy, the colours' mark in the pass of the colours, the alpha's in the other.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
@@ -10,6 +14,11 @@ from libc.string cimport memcpy
 
 from spicereplay.codecs._kernels.pixels cimport OPAQUE, copy_back, widen
 from spicereplay.codecs._kernels.status cimport BAD_REFERENCE, MISSING, OK, OVERRUN, SHORT
+
+
+cdef enum:
+    COLOURS_UNKNOWN = 1
+    ALPHA_UNKNOWN = 2
 
 
 cdef struct Token:
@@ -22,11 +31,12 @@ cdef struct Window:
     const uint64_t* ids
     const uint64_t* addresses
     const int64_t* units
+    const uint64_t* marks
     uint64_t mask
     uint64_t image_id
-    bint partial            # write 0 for what is missing, and go on
-    uint64_t missing        # id of the first image that was missing
-    int64_t unknown         # pixels written as 0
+    bint partial            # mark what is missing, and go on
+    bint incomplete         # something was missing
+    uint64_t missing        # id of the first image that was
 
 
 cdef inline Py_ssize_t read_match(
@@ -82,8 +92,9 @@ cdef inline const uint32_t* find(Window* window, const Token* token, int* status
         status[0] = BAD_REFERENCE
         return NULL
     if window.units[slot] == 0 or window.ids[slot] != wanted:
-        if window.unknown == 0:
+        if not window.incomplete:
             window.missing = wanted
+        window.incomplete = True
         status[0] = MISSING
         return NULL
     if token.offset + token.length > window.units[slot]:
@@ -92,13 +103,29 @@ cdef inline const uint32_t* find(Window* window, const Token* token, int* status
     return <const uint32_t*><uintptr_t>window.addresses[slot] + token.offset
 
 
+cdef inline const uint8_t* marks_of(Window* window, const Token* token) noexcept nogil:
+    """Return the marks of what `find` returned; NULL where all of that image is known."""
+    cdef uint64_t address = window.marks[(window.image_id - token.images) & window.mask]
+    if address == 0:
+        return NULL
+    return <const uint8_t*><uintptr_t>address + token.offset
+
+
+cdef void copy_marks(uint8_t* to, const uint8_t* source, Py_ssize_t length, uint8_t which) noexcept nogil:
+    """Add one kind of mark, byte by byte from the first: `source` may overlap `to` from before."""
+    cdef Py_ssize_t i
+    for i in range(length):
+        to[i] |= source[i] & which
+
+
 cdef int decode_pixels(
-    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, Py_ssize_t total, bint rgb16,
-    Window* window
+    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, uint8_t* marks, Py_ssize_t total,
+    bint rgb16, Window* window
 ) noexcept nogil:
     cdef Py_ssize_t at = where[0], done = 0, run, i, size = 2 if rgb16 else 3, bias = 1 if rgb16 else 0
     cdef Token token
     cdef const uint32_t* other
+    cdef const uint8_t* other_marks
     cdef uint32_t pixel = 0
     cdef int status = OK, first
     while done < total:
@@ -143,15 +170,21 @@ cdef int decode_pixels(
                 status = BAD_REFERENCE
                 break
             copy_back(dst + done, token.offset + 1, token.length, total - done)
+            if marks != NULL:
+                copy_marks(marks + done, marks + done - token.offset - 1, token.length, COLOURS_UNKNOWN)
         else:
             other = find(window, &token, &status)
             if other != NULL:
                 memcpy(dst + done, other, 4 * token.length)
+                if marks != NULL:
+                    other_marks = marks_of(window, &token)
+                    if other_marks != NULL:
+                        copy_marks(marks + done, other_marks, token.length, COLOURS_UNKNOWN)
             elif status == MISSING and window.partial:
                 status = OK
-                window.unknown += token.length
                 for run in range(token.length):
-                    dst[done + run] = 0
+                    dst[done + run] = <uint32_t>OPAQUE
+                    marks[done + run] |= COLOURS_UNKNOWN
             else:
                 break
         at = i
@@ -161,12 +194,14 @@ cdef int decode_pixels(
 
 
 cdef int decode_alpha(
-    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint8_t* dst, Py_ssize_t total, Window* window
+    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint8_t* dst, uint8_t* marks, Py_ssize_t total,
+    Window* window
 ) noexcept nogil:
     """Decode into the fourth byte of each pixel; `dst` is the first byte of the first pixel."""
     cdef Py_ssize_t at = where[0], done = 0, run, i
     cdef Token token
     cdef const uint8_t* other
+    cdef const uint8_t* other_marks = NULL
     cdef int status = OK, first
     dst += 3
     while done < total:
@@ -200,13 +235,27 @@ cdef int decode_alpha(
                 status = BAD_REFERENCE
                 break
             other = dst + 4 * (done - token.offset - 1)
+            if marks != NULL:
+                other_marks = marks + done - token.offset - 1
         else:
             other = <const uint8_t*>find(window, &token, &status)
             if other == NULL:
-                break
+                if status != MISSING or not window.partial:
+                    break
+                status = OK
+                for run in range(token.length):
+                    dst[4 * (done + run)] = 0
+                    marks[done + run] |= ALPHA_UNKNOWN
+                at = i
+                done += token.length
+                continue
             other += 3
+            if marks != NULL:
+                other_marks = marks_of(window, &token)
         for run in range(token.length):
             dst[4 * (done + run)] = other[4 * run]
+        if other_marks != NULL:
+            copy_marks(marks + done, other_marks, token.length, ALPHA_UNKNOWN)
         at = i
         done += token.length
     where[0] = at
@@ -217,6 +266,7 @@ def glz_image(
     const uint8_t[::1] src not None,
     Py_ssize_t start,
     uint32_t[::1] dst not None,
+    uint8_t[::1] marks,
     bint colours,
     bint rgb16,
     bint alpha,
@@ -225,37 +275,47 @@ def glz_image(
     const uint64_t[::1] ids not None,
     const uint64_t[::1] addresses not None,
     const int64_t[::1] units not None,
+    const uint64_t[::1] marks_addresses not None,
 ):
     """Decode `src[start:]` into all of `dst`, in the order it is encoded: the colours, then the alpha plane.
 
-    `colours`, `alpha`: which of the two passes there are; `rgb16`: colours are x1r5g5b5. The three arrays are
+    `marks`: zeros, as many as pixels, to be marked where a pixel is unknown; None where nothing can be.
+    `colours`, `alpha`: which of the two passes there are; `rgb16`: colours are x1r5g5b5. The last four arrays are
     the window's ring and have one length, a power of two; the memory they point to must not be freed meanwhile.
-    With `partial`, colours copied from an image that is not there become 0, all four bytes; otherwise decoding
-    stops there, as it always does in the alpha pass.
+    With `partial`, which needs `marks`, what is copied from an image that is not there becomes black, its alpha 0,
+    and is marked; otherwise decoding stops there.
 
-    Return (status, offset where decoding stopped, id of the first missing image, unknown pixels).
+    Return (status, offset where decoding stopped, id of the first missing image).
     """
-    cdef Py_ssize_t at = start, end = src.shape[0], total = dst.shape[0]
+    cdef Py_ssize_t at = start, end = src.shape[0], total = dst.shape[0], places = ids.shape[0]
     cdef int status = OK
+    cdef uint8_t* first_mark = NULL
     cdef Window window
-    if ids.shape[0] == 0 or ids.shape[0] & (ids.shape[0] - 1):
+    if places == 0 or places & (places - 1):
         raise ValueError("the length of the ring must be a power of two")
-    if ids.shape[0] != addresses.shape[0] or ids.shape[0] != units.shape[0]:
+    if places != addresses.shape[0] or places != units.shape[0] or places != marks_addresses.shape[0]:
         raise ValueError("the arrays of the ring must have one length")
+    if marks is not None and marks.shape[0] != total:
+        raise ValueError("there must be as many marks as pixels")
+    if partial and marks is None:
+        raise ValueError("a partial image needs marks")
     window.ids = &ids[0]
     window.addresses = &addresses[0]
     window.units = &units[0]
-    window.mask = ids.shape[0] - 1
+    window.marks = &marks_addresses[0]
+    window.mask = places - 1
     window.image_id = image_id
     window.partial = partial
+    window.incomplete = False
     window.missing = 0
-    window.unknown = 0
     if total and end == 0:
         status = SHORT
     elif total:
+        if marks is not None:
+            first_mark = &marks[0]
         with nogil:
             if colours:
-                status = decode_pixels(&src[0], &at, end, &dst[0], total, rgb16, &window)
+                status = decode_pixels(&src[0], &at, end, &dst[0], first_mark, total, rgb16, &window)
             if alpha and status == OK:
-                status = decode_alpha(&src[0], &at, end, <uint8_t*>&dst[0], total, &window)
-    return status, at, window.missing, window.unknown
+                status = decode_alpha(&src[0], &at, end, <uint8_t*>&dst[0], first_mark, total, &window)
+    return status, at, window.missing
