@@ -71,8 +71,8 @@ def sample(
         cx = left * 65536 + 32768
         for row in range(out.shape[0]):
             cy = (top + row) * 65536 + 32768
-            x = (transform[0] * cx + transform[1] * cy + (transform[2] << 16) + 32768) >> 16
-            y = (transform[3] * cx + transform[4] * cy + (transform[5] << 16) + 32768) >> 16
+            x = (transform[0] * cx + transform[1] * cy + transform[2] * 65536 + 32768) >> 16
+            y = (transform[3] * cx + transform[4] * cy + transform[5] * 65536 + 32768) >> 16
             for column in range(out.shape[1]):
                 if bilinear:
                     fx = x - 32768
