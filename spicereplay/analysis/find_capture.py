@@ -33,6 +33,14 @@ _REPORTED_ELSEWHERE: Final = frozenset(
     }
 )
 """Defects that have a finding of their own."""
+_PICTURE_SOURCES: Final = {
+    str(DefectKind.SURFACE_UNKNOWN): "a surface whose SURFACE_CREATE was not seen",
+    str(DefectKind.CACHE_MISS): "a cached image that was not seen",
+    str(DefectKind.GLZ_REFERENCE_MISSING): "an earlier GLZ image that was not seen",
+    str(DefectKind.PALETTE_MISSING): "a palette that was not seen",
+    str(DefectKind.STREAM_UNKNOWN): "a stream whose STREAM_CREATE was not seen",
+}
+"""What drawing can need of the time before the capture began, or of bytes it lost."""
 
 
 def link_refused(tables: Tables, facts: Facts) -> Iterator[Finding]:
@@ -242,10 +250,35 @@ def members_missing(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
 
 
+def pictures_incomplete(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find drawing that needs what the capture does not hold: part of the screen is then unknown."""
+    defects = tables["defects"]
+    needed = defects[defects["kind"].isin(_PICTURE_SOURCES)]
+    if len(needed):
+        counts = needed["kind"].astype(str).value_counts()
+        yield Finding(
+            "pictures_incomplete",
+            "info",
+            "Parts of the screen cannot be rebuilt from this capture",
+            (
+                *(
+                    cite(f"needed {plural(n, 'time')}: {_PICTURE_SOURCES[str(kind)]}", "capture")
+                    for kind, n in counts.items()
+                ),
+                *(
+                    cite(s, "capture")
+                    for s in examples([f"{row.where}: {row.detail}" for row in rows_of(needed)])
+                ),
+            ),
+            at(float(needed["time_s"].min())),
+            "capture",
+        )
+
+
 def malformed_input(tables: Tables, facts: Facts) -> Iterator[Finding]:
     """Find everything else that broke a rule."""
     defects = tables["defects"]
-    rest = defects[~defects["kind"].isin(_REPORTED_ELSEWHERE)]
+    rest = defects[~defects["kind"].isin(_REPORTED_ELSEWHERE | _PICTURE_SOURCES.keys())]
     if len(rest):
         counts = rest["kind"].astype(str).value_counts()
         yield Finding(
@@ -270,5 +303,6 @@ RULES: Final = (
     members_missing,
     framing_lost,
     handshake_missing,
+    pictures_incomplete,
     malformed_input,
 )

@@ -510,6 +510,10 @@ def test_what_the_capture_lacks():
     torn = full("defects", kind=["framing_lost"], where=["display/0"], detail=["found again"])
     assert one(find_capture.framing_lost, defects=torn).severity == "info"
     assert not said(find_capture.malformed_input, defects=torn)
+    lost = full("defects", kind=["cache_miss"] * 2, where=["display/0"] * 2, detail=["image 7", "image 9"])
+    incomplete = one(find_capture.pictures_incomplete, defects=lost)
+    assert "needed 2 times: a cached image that was not seen [capture]" in incomplete.evidence
+    assert not said(find_capture.malformed_input, defects=lost)
     odd = full("defects", kind=["value_unknown"], where=["display/0"], detail=["9"])
     assert "value_unknown" in one(find_capture.malformed_input, defects=odd).title
     assert one(find_capture.members_missing, Facts(missing_members=("traffic.pcap",))).severity == "warn"
