@@ -34,7 +34,7 @@ def test_lz_and_glz_and_glz_that_copies_from_the_picture_before(content: str) ->
     window = GlzWindow()
     check(decode_glz(encode_glz(pixels, 0), window, size=(211, 40)).pixels, pixels)
     moved = np.roll(pixels, 5, axis=0)
-    after = encode_glz(moved, 1, pixels)
+    after = encode_glz(moved, 1, pixels, 5 * 211)
     check(decode_glz(after, window, size=(211, 40)).pixels, moved)
     assert len(after) <= len(encode_glz(moved, 0))
 

@@ -34,8 +34,11 @@ def encode_lz(pixels: Pixels) -> bytes:
     return bytes(out + _literals(units, done, len(words)))
 
 
-def encode_glz(pixels: Pixels, image_id: int, before: Pixels | None = None) -> bytes:
-    """Return pixels as GLZ image `image_id`, which copies from `before`, image `image_id - 1`, too."""
+def encode_glz(pixels: Pixels, image_id: int, before: Pixels | None = None, moved: int = 0) -> bytes:
+    """Return pixels as GLZ image `image_id`, which copies from `before`, image `image_id - 1`, too.
+
+    `moved`: by how many pixels, in the order encoded, the picture lies later than in `before`.
+    """
     words, units = _split(pixels)
     own = 0
     if before is not None:
@@ -45,7 +48,7 @@ def encode_glz(pixels: Pixels, image_id: int, before: Pixels | None = None) -> b
     height, width = pixels.shape[:2]
     out = bytearray(glz_header(LzType.RGB32, width, height, image_id, min(image_id, 1)))
     done = 0
-    for at, source, length in _matches(words, own, len(words)):
+    for at, source, length in _matches(words, own, len(words), own + moved):
         out += _literals(units, done, at - own)
         if source < own:
             out += glz_match(length, source, 1, 0)
@@ -66,8 +69,13 @@ def _literals(units: list[bytes], begin: int, end: int) -> bytes:
     return b"".join(literals(*units[at : min(at + 32, end)]) for at in range(begin, end, 32))
 
 
-def _matches(words: Words, start: int, reach: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (place, place copied from, length) for `words[start:]`, in order and without overlap."""
+def _matches(
+    words: Words, start: int, reach: int, distance: int | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (place, place copied from, length) for `words[start:]`, in order and without overlap.
+
+    The source is where the same pixels were last, or `distance` back if more is the same there.
+    """
     size = len(words)
     keys = words[:-2].astype(np.uint64) | words[1:-1].astype(np.uint64) << 24
     keys = keys * np.uint64(0x9E3779B97F4A7C15) ^ words[2:] * np.uint64(0xC2B2AE3D27D4EB4F)
@@ -80,10 +88,13 @@ def _matches(words: Words, start: int, reach: int) -> Iterator[tuple[int, int, i
     ahead = np.minimum.accumulate(np.where(found, np.arange(size), size)[::-1])[::-1]
     at = start
     while at < size and (at := int(ahead[at])) < size:
-        source = int(last[at])
-        # What is copied from the image before lies in it as a whole.
-        most = size - at if source >= start else min(size - at, start - source)
-        length = _same(words, at, source, most)
+        source, length = int(last[at]), 0
+        for tried in {source, source if distance is None else at - distance}:
+            # What is copied from the image before lies in it as a whole.
+            most = size - at if tried >= start else min(size - at, start - tried)
+            same = _same(words, at, tried, most) if tried >= 0 else 0
+            if same > length:
+                source, length = tried, same
         if length >= SHORTEST:
             yield at, source, length
         at += max(length, 1)

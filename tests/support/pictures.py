@@ -50,15 +50,17 @@ def text(width: int, height: int) -> Pixels:
 
 
 def synthetic(width: int, height: int) -> Pixels:
-    """Windows with frames and titles on a background that fades."""
+    """Windows with frames and titles on a background that fades; every third fades as well, from left to right."""
     chance = np.random.default_rng(3)
     page = np.zeros((height, width, 3), np.uint8)
     page[:] = np.linspace(40, 120, height).astype(np.uint8)[:, None, None]
-    for _ in range(40):
+    for number in range(40):
         x, y = int(chance.integers(0, width)), int(chance.integers(0, height))
         window = page[y : y + int(chance.integers(40, 500)), x : x + int(chance.integers(60, 800))]
         window[:] = 90
         window[2:-2, 2:-2] = chance.integers(0, 256, 3)
+        if number % 3 == 0:
+            window[2:-2] = np.linspace(60, 230, window.shape[1]).astype(np.uint8)[:, None]
         window[2:20, 2:-2] = (180, 120, 60)
     return page
 
