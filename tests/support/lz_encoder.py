@@ -40,15 +40,16 @@ def encode_glz(pixels: Pixels, image_id: int, before: Pixels | None = None, move
     `moved`: by how many pixels, in the order encoded, the picture lies later than in `before`.
     """
     words, units = _split(pixels)
-    own = 0
+    own, distance = 0, None
     if before is not None:
         earlier = _split(before)[0]
         own = len(earlier)
+        distance = own + moved
         words = np.concatenate((earlier, words))
     height, width = pixels.shape[:2]
     out = bytearray(glz_header(LzType.RGB32, width, height, image_id, min(image_id, 1)))
     done = 0
-    for at, source, length in _matches(words, own, len(words), own + moved):
+    for at, source, length in _matches(words, own, len(words), distance):
         out += _literals(units, done, at - own)
         if source < own:
             out += glz_match(length, source, 1, 0)
