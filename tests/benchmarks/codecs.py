@@ -35,6 +35,7 @@ from spicereplay.codecs.lz import decode_lz
 from spicereplay.codecs.lz4 import decode_lz4
 from spicereplay.codecs.quic import decode_quic
 from spicereplay.codecs.select import backends
+from spicereplay.codecs.video import FFMPEG_NAMES
 from spicereplay.codecs.window import GlzWindow
 
 ROOT: Final = Path(__file__).parents[2]
@@ -50,6 +51,8 @@ QUALITY: Final = 85
 REFERENCE: Final = {"QUIC": "58 / 96 / 638 / –", "LZ": "350 / 735 / 3000 / –"}
 """Mpx/s of SPICE's own C decoders for photo, text and synthetic pictures on a two-core machine of the class this was
 written on; their pictures were others of the same kinds."""
+
+VIDEO: Final = {codec.name for codec in FFMPEG_NAMES}
 
 Decode = Callable[[], object]
 
@@ -139,7 +142,12 @@ def report(table: dict[str, dict[str, tuple[float, float]]]) -> str:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True, cwd=ROOT
     ).stdout.strip()
-    versions = [f"{info.name} {info.version}" for row in backends() for info in row.available]
+    versions = [
+        f"{info.name} {info.version}"
+        for row in backends()
+        if row.codec not in VIDEO
+        for info in row.available
+    ]
     lines = [
         "# Speed of the image codecs",
         "",
