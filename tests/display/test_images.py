@@ -5,8 +5,10 @@ import zlib
 import numpy as np
 import pytest
 from display.made import bitmap, from_cache, glz_copy, glz_literals, hex_rows, image
+from support.lz_tokens import glz_header, glz_match, literals
 
 from spicereplay.codecs.base import Decoded
+from spicereplay.codecs.lz import LzType
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.display.cache import PaletteCache
 from spicereplay.display.images import NotYetError, SessionImages, decode_alone, independent, matters_unseen
@@ -181,6 +183,18 @@ def test_what_refers_to_an_image_never_seen_is_unknown_not_black() -> None:
     defect = next(iter(reading.defects))
     assert defect.kind == DefectKind.GLZ_REFERENCE_MISSING
     assert "image 2" in defect.detail
+
+
+def test_an_image_with_alpha_is_known_where_it_does_not_refer_to_what_was_never_seen() -> None:
+    reading = Reading()
+    copied = glz_match(1, 0, 3, 0)
+    data = glz_header(LzType.RGBA, 2, 1, 5, 5) + literals(b"abc") + copied + literals(b"\x10", b"\x20")
+    picture = reading.read(glz(8, data))
+    assert picture is not None
+    assert picture.unknown is not None
+    assert picture.unknown.tolist() == [[False, True]]
+    assert picture.words[0, 0] == 0x10636261
+    assert [defect.kind for defect in reading.defects] == [DefectKind.GLZ_REFERENCE_MISSING]
 
 
 def test_with_other_channels_a_reference_is_waited_for_and_nothing_changes() -> None:
