@@ -9,7 +9,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -100,6 +100,50 @@ def _load_pyav() -> JpegBackend:
     return JpegBackend(BackendInfo("pyav", av.__version__, f"FFmpeg {av.ffmpeg_version_info}, mjpeg"), decode)
 
 
+HARDWARE: Final = ("cuda", "vaapi", "qsv")
+"""Devices that FFmpeg can decode JPEG with: NVIDIA's, VA-API (Intel, AMD), Intel's Quick Sync."""
+_PROBE_SIDE: Final = 64
+
+
+def _load_hardware(device: str) -> JpegBackend:
+    """Return the decoder of a device after it has decoded a picture; raises where it cannot.
+
+    FFmpeg falls back to software without a word when a device will not do: what counts is what the decoder says
+    of itself afterwards.
+    """
+    import av
+    from av.codec.hwaccel import HWAccel, hwdevices_available
+
+    if device not in hwdevices_available():
+        raise RuntimeError(f"PyAV's FFmpeg is built without {device}")
+    accelerator = HWAccel(device_type=device, allow_software_fallback=False)
+
+    def decode(data: bytes, width: int, height: int) -> PixelArray:
+        context = av.CodecContext.create("mjpeg", "r", hwaccel=accelerator)
+        try:
+            frames = context.decode(av.Packet(data)) or context.decode(None)
+            if not frames:
+                raise DecodeError(f"jpeg: pyav {device}: no picture")
+            if not context.is_hwaccel:
+                raise DecodeError(
+                    f"jpeg: pyav {device}: the device does not take this picture",
+                    reason=DefectKind.CODEC_UNSUPPORTED,
+                )
+            picture = frames[0].reformat(format="bgra").to_ndarray()
+        except av.error.FFmpegError as error:
+            raise _refused(f"pyav {device}", error.strerror) from None
+        return np.ascontiguousarray(picture, np.uint8)
+
+    try:
+        decode(_probe(), _PROBE_SIDE, _PROBE_SIDE)
+    except DecodeError as error:
+        raise RuntimeError(f"no {device} device decoded a picture: {error}") from None
+    info = BackendInfo(
+        f"pyav-{device}", av.__version__, f"FFmpeg {av.ffmpeg_version_info}, mjpeg on {device}"
+    )
+    return JpegBackend(info, decode)
+
+
 def _load_pillow() -> JpegBackend:
     import PIL
     from PIL import Image
@@ -115,6 +159,14 @@ def _load_pillow() -> JpegBackend:
     return JpegBackend(BackendInfo("pillow", PIL.__version__, "Pillow's JPEG plugin"), decode)
 
 
+def _probe() -> bytes:
+    """Return a grey JPEG of `_PROBE_SIDE` squared, to see whether a device decodes at all."""
+    import simplejpeg
+
+    grey = np.full((_PROBE_SIDE, _PROBE_SIDE, 3), 128, np.uint8)
+    return bytes(simplejpeg.encode_jpeg(grey, colorspace="RGB", colorsubsampling="420"))
+
+
 _LOADERS: Final[dict[str, tuple[Callable[[], JpegBackend], str]]] = {
     "simplejpeg": (_load_simplejpeg, "pip install simplejpeg"),
     "turbojpeg": (
@@ -123,10 +175,18 @@ _LOADERS: Final[dict[str, tuple[Callable[[], JpegBackend], str]]] = {
         "libjpeg-turbo 2, 2 or later for libjpeg-turbo 3",
     ),
     "pyav": (_load_pyav, "pip install av"),
+    **{
+        f"pyav-{device}": (
+            partial(_load_hardware, device),
+            "needs such a device and its driver on this machine",
+        )
+        for device in HARDWARE
+    },
     "pillow": (_load_pillow, "pip install pillow"),
 }
 NAMES: Final = tuple(_LOADERS)
-"""The backends there can be, fastest first."""
+"""The backends there can be, in order of preference. Hardware comes after the software decoders: for pictures of this
+size the way to a device and back costs more than decoding them."""
 
 
 @cache

@@ -179,14 +179,23 @@ def test_fill_bytes_before_a_marker_are_skipped() -> None:
 
 def test_every_backend_is_either_here_or_missing_with_a_reason() -> None:
     names = {info.name for info in available()} | {lack.name for lack in missing()}
-    assert names == {"simplejpeg", "turbojpeg", "pyav", "pillow"}
+    assert names == {"simplejpeg", "turbojpeg", "pyav", "pyav-cuda", "pyav-vaapi", "pyav-qsv", "pillow"}
     assert all(lack.why and lack.how for lack in missing())
     assert select().info == available()[0]
 
 
 def test_a_backend_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(UsageError, match="there are simplejpeg, turbojpeg, pyav, pillow"):
+    with pytest.raises(
+        UsageError, match="there are simplejpeg, turbojpeg, pyav, pyav-cuda, pyav-vaapi, pyav-qsv, pillow"
+    ):
         select("libjpeg")
+
+
+def test_a_device_that_leaves_the_work_to_software_is_not_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    # FFmpeg decodes without the device and says nothing: only the decoder's own word counts.
+    monkeypatch.setattr("av.codec.hwaccel.hwdevices_available", lambda: ["drm"])
+    with pytest.raises(RuntimeError, match="no drm device decoded a picture"):
+        jpeg_backends._load_hardware("drm")
 
 
 def test_the_message_for_a_missing_backend_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
