@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,22 +105,19 @@ def run(harness: Harness, *, seed: int, seconds: float) -> Result:
         result = Result(harness.name, rounds=number.value)
     process.join()
     if process.exitcode:
-        result.failure = result.failure or f"the process died with exit code {process.exitcode}"
-    if result.failure:
-        again = f"python -m fuzz {harness.name} --seed {seed} --round {number.value}"
-        result.failure = f"{result.failure}\nTo have it again: {again}"
+        again = f"PYTHONPATH=tests python -m fuzz {harness.name} --seed {seed} --round {number.value}"
+        result.failure = f"exit code {process.exitcode}; to have it again: {again}"
     return result
 
 
 def _rounds(harness: Harness, seed: int, seconds: float, number: Synchronized[int], to: Connection) -> None:
     result = Result(harness.name)
     begin = time.monotonic()
-    while result.seconds < seconds and result.failure is None:
-        number.value = result.rounds
-        try:
+    try:
+        while not result.rounds or result.seconds < seconds:
+            number.value = result.rounds
             result.outcomes.update(run_round(harness, seed, result.rounds))
-        except BaseException:
-            result.failure = traceback.format_exc()
-        result.rounds += 1
-        result.seconds = time.monotonic() - begin
-    to.send(result)
+            result.rounds += 1
+            result.seconds = time.monotonic() - begin
+    finally:
+        to.send(result)
