@@ -1,1 +1,1 @@
-"""TODO."""
+"""From observed sessions to tables, from tables to findings."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Compiled loops over packets, records and segments."""

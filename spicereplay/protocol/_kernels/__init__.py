@@ -1,1 +1,1 @@
-"""TODO."""
+"""Compiled loops over message headers."""
