@@ -5,6 +5,9 @@ set -eu
 want=""
 command -v tshark >/dev/null 2>&1 || want="$want tshark"
 command -v chromium >/dev/null 2>&1 || want="$want chromium"
+command -v openssl >/dev/null 2>&1 || want="$want openssl"
+# Without any font a browser lays a page out with empty boxes.
+[ -d /usr/share/fonts/truetype/dejavu ] || want="$want fonts-dejavu-core"
 /usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||
   want="$want python3-gi gir1.2-spiceclientglib-2.0"
 [ -n "$want" ] || exit 0
