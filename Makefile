@@ -30,9 +30,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml setup.py $(KERNELS)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+# The same with what tests and checks need. It stands for both, so that the kernels are built once.
+$(VENV)/.installed-test: $(VENV)/bin/python pyproject.toml setup.py $(KERNELS)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,parquet]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 install: $(VENV)/.installed
 

@@ -36,5 +36,6 @@ setup(
         [extension(k) for k in kernels], build_dir="build", compiler_directives=DIRECTIVES, quiet=True
     )
     if kernels
-    else []
+    else [],
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )
