@@ -102,8 +102,9 @@ def _watch(
         client = assumed[0]
         own = DefectLog(limits.defects_per_kind)
         engine = _run(connection, streams, client, assumed, None, limits, own, release)
-    defects.extend(own)
     log = _log(connection, streams, client, engine)
+    # Sub-messages are looked at when the index is made: only now is everything noted.
+    defects.extend(own)
     if log is None:
         return identify.other(connection)
     if guess is not None:

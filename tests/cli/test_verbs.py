@@ -278,6 +278,33 @@ def test_hostile_files_end_as_their_index_says(fixtures: Path, tmp_path: Path) -
                 assert markup not in text, case["file"]
 
 
+DEFECTS = {
+    "clip-rects.pcap": "rects_over_message",
+    "codecs-cut.pcap": "codec_data_short",
+    "glz-missing.pcap": "glz_reference_missing",
+    "image-dimensions.pcap": "image_over_limit",
+    "json-cut.zip": "member_not_json",
+    "list-loop.pcap": "sub_messages_malformed",
+    "palette-offset.pcap": "palette_outside_message",
+    "pcapng-length-mismatch.pcapng": "file_damaged",
+    "streams-2000.pcap": "streams_over_limit",
+    "tcp-overlap.pcap": "retransmission_conflict",
+    "zip-truncated.zip": "zip_damaged",
+}
+"""What is wrong with each hostile file, by its name in the table `defects`."""
+
+
+@pytest.mark.parametrize(("name", "kind"), DEFECTS.items())
+def test_what_is_wrong_is_named(name: str, kind: str, fixtures: Path) -> None:
+    rows = lines("table", fixtures / "hostile" / name, "defects", "--json")
+    assert kind in {row["kind"] for row in rows}
+
+
+@pytest.mark.parametrize("name", ["tcp-shuffled.pcap", "websocket.pcap", "notify-markup.pcap"])
+def test_odd_but_sound_input_has_no_defect(name: str, fixtures: Path) -> None:
+    assert lines("table", fixtures / "hostile" / name, "defects", "--json") == []
+
+
 @pytest.mark.parametrize("name", ["html-control.zip", "notify-markup.pcap"])
 def test_nothing_of_the_input_moves_the_terminal(name: str, fixtures: Path) -> None:
     source = fixtures / "hostile" / name
