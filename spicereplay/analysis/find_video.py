@@ -164,6 +164,12 @@ def reported_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "server",
         )
         return
+
+
+def noticed_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find flapping of which only the client's notice is left: second-hand, so less than what the recording shows."""
+    if len(tables["flaps"]) or any(True for _ in reported_flapping(tables, facts)):
+        return
     notices = tables["notifications"]
     notices = notices[
         (notices["origin"] == "client_reported")
@@ -172,7 +178,7 @@ def reported_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
     if len(notices):
         yield Finding(
             "stream_flapping",
-            "critical",
+            "warn",
             "The client noticed that the video stream flaps; the streams themselves are not in this recording",
             tuple(cite(s, "client_reported") for s in examples([str(m) for m in notices["message"]])),
             at(float(notices["time_s"].min())),

@@ -33,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *find_video.RULES,
     *find_network.RULES,
     *find_agent.RULES,
+    find_video.noticed_flapping,
     *find_client.RULES,
     *find_capture.RULES,
 )

@@ -130,7 +130,12 @@ def test_flapping_that_only_a_notice_tells_of():
         time_s=[18.2],
         message=["Video stream flapping: 3 destroys in 30 s"],
     )
-    assert one(find_video.reported_flapping, notifications=told).time_s == 18.2
+    found = one(find_video.noticed_flapping, notifications=told)
+    assert (found.time_s, found.severity) == (18.2, "warn")
+    # Where the client's own streams tell of it, the notice adds nothing.
+    lives = tuple(life(49, t, t + 1.0, 9) for t in (1.0, 5.0, 9.0))
+    known = Facts(clients=(summary(streams=totals(ended=lives)),))
+    assert not said(find_video.noticed_flapping, known, notifications=told)
 
 
 def test_the_client_decodes_more_slowly_than_frames_come():
