@@ -28,8 +28,6 @@ from spicereplay.bugreport.schema import (
     fields_of,
 )
 
-KEPT_STREAMS: Final = 16
-"""Destroyed streams the client remembers. Source: ryll-formats.md 5.4."""
 HIDDEN_HOST: Final = "<host>"
 """What stands for the server's name in texts that are shown."""
 

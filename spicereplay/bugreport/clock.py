@@ -40,21 +40,6 @@ class ConnectionClock:
         """Return the UTC of a connection-relative instant in nanoseconds since 1970."""
         return self.zero_ns + _to_ns(time_s)
 
-    def connection_s(self, utc_ns: int) -> float:
-        """Return the connection-relative second of an instant in UTC."""
-        return (utc_ns - self.zero_ns) / NS_PER_S
-
-    def anchored(self, utc_ns: int, time_s: float, what: str) -> ConnectionClock:
-        """Return the clock for which `what`, seen at both times, is simultaneous.
-
-        The way to the millisecond: a notice of the server has a wall time in `notifications.json` and a
-        connection-relative one in `traffic.pcap`. A pair that contradicts what is known already is not used.
-        """
-        zero = utc_ns - _to_ns(time_s)
-        if not self.earliest_ns <= zero <= self.latest_ns:
-            return self
-        return ConnectionClock(zero, zero, zero, f"{what} at {time_s:.6f} s")
-
 
 def connection_clock(
     metadata: Metadata, notifications: Iterable[Notification] = ()

@@ -74,9 +74,6 @@ class Container(Protocol):
     def open(self, name: str, limit: int, defects: DefectLog) -> BinaryIO | None:
         """Return `name` as a file that ends, with a defect, after `limit` bytes; None where not readable."""
 
-    def extent(self, name: str) -> tuple[int, int] | None:
-        """Return `(offset, length)` of `name` in the zip file if it lies there as it is, else None."""
-
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -100,10 +97,6 @@ class Folder:
         except OSError as error:
             defects.add(DefectKind.FILE_DAMAGED, name, f"cannot be read: {error.strerror}")
             return None
-
-    def extent(self, name: str) -> tuple[int, int] | None:
-        """Return None: there is no zip file."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +148,6 @@ class Zip:
         bound = limit if member.method == _STORED else min(limit, max(_FREE_RATIO, self.ratio * available))
         raw = _MemberFile(file, isinstance(self.source, Path), member, data_start, available, bound, defects)
         return cast(BinaryIO, io.BufferedReader(raw, _BLOCK))
-
-    def extent(self, name: str) -> tuple[int, int] | None:
-        """Return where in the zip file `name` lies; None for a compressed or an unreachable member."""
-        member = self.members.get(name)
-        if member is None or member.method != _STORED:
-            return None
-        try:
-            with _opened(self.source) as file:
-                start = _data_start(file, member)
-        except OSError:
-            return None
-        if start is None or start >= self.file_size:
-            return None
-        return start, min(member.packed_size, self.file_size - start)
 
 
 class _MemberFile(io.RawIOBase):

@@ -25,7 +25,6 @@ from spicereplay.bugreport.variants import ReportKind, ReportType, report_type
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import NotACaptureError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
-from spicereplay.units import MIB
 
 T = TypeVar("T")
 
@@ -91,8 +90,7 @@ class BugReport:
     """One bug report, read. `metadata`, `session` and so on have None for whatever the file did not say.
 
     Private are `metadata.description` and `metadata.target_host` (`schema.FieldDoc.private` marks fields);
-    `client_reported.rows` leaves them out. What was typed is not in `channels`, only in `input_events()` and
-    `plain_values()`.
+    `client_reported.rows` leaves them out. What was typed is not in `channels`, only in `plain_values()`.
     """
 
     source: Source
@@ -159,14 +157,6 @@ class BugReport:
             return state
         return state.get(path) if isinstance(state, dict) else None
 
-    def input_events(self) -> tuple[schema.InputEvent, ...]:
-        """Return the user's last 50 key and mouse events: **what was typed**, so only on request."""
-        if "inputs" not in self.channel_paths:
-            return ()
-        state = self.channel_value("inputs", self.plain_values())
-        snapshot = read(schema.InputsSnapshot, state, CHANNEL_STATE, DefectLog())
-        return tuple(snapshot.recent_events or ()) if snapshot is not None else ()
-
     def open_pcap(self, defects: DefectLog) -> BinaryIO | None:
         """Return `traffic.pcap` as a binary file to be read from front to back; None where there is none.
 
@@ -175,24 +165,6 @@ class BugReport:
         if PCAP not in self.members:
             return None
         return self.container.open(self.prefix + PCAP, self.limits.zip_member_bytes, defects)
-
-    def check_pcap(self, defects: DefectLog) -> None:
-        """Read `traffic.pcap` through and note what the zip's size and checksum say against it."""
-        pcap = self.open_pcap(defects)
-        if pcap is not None:
-            with pcap:
-                while pcap.read(MIB):
-                    pass
-
-    def pcap_extent(self) -> tuple[int, int] | None:
-        """Return `(offset, length)` of `traffic.pcap` in the zip file where it is stored, as ryll stores it.
-
-        With it the recording can be mapped where it lies instead of being copied out. None for a compressed
-        or missing member, for a report in a folder, and for one above `Limits.zip_member_bytes`. Whether the
-        bytes are whole only `check_pcap` says.
-        """
-        extent = self.container.extent(self.prefix + PCAP) if PCAP in self.members else None
-        return extent if extent and extent[1] <= self.limits.zip_member_bytes else None
 
 
 def read_report(source: Source, *, limits: Limits = DEFAULT_LIMITS, defects: DefectLog) -> BugReport:

@@ -5,7 +5,6 @@ Source: ryll-formats.md 9.1 to 9.4, 10.2, 10.5 and 15.1 (6).
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -40,18 +39,8 @@ SEGMENT_BYTES: Final = 65_495
 """Longest payload into which a unit is cut: the IPv4 length is then 65,535. Source: ryll-formats.md 9.4."""
 WRITTEN_BYTES: Final = 65_481
 """Longest payload that reaches the file: a frame must not exceed the snap length. Source: as above."""
-SNAP_LENGTH: Final = 65_535
 
 _PORT_BASE: Final = 10_000
-_PCAP_MAGICS: Final = {
-    b"\xa1\xb2\xc3\xd4": ">",
-    b"\xa1\xb2\x3c\x4d": ">",
-    b"\xd4\xc3\xb2\xa1": "<",
-    b"\x4d\x3c\xb2\xa1": "<",
-}
-_ETHERNET: Final = bytes.fromhex("020000000002 020000000001 0800")
-_ENDPOINTS: Final = (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)))
-_FRAME_HEADERS: Final = 54
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +73,6 @@ def is_ryll_connection(client: str, client_port: int, server: str, server_port: 
     return (
         (client, server, server_port) == (CLIENT_ADDRESS, SERVER_ADDRESS, SERVER_PORT)
     ) and channel_of_port(client_port) is not None
-
-
-def is_ryll_capture(start: bytes) -> bool:
-    """Whether a capture file that begins with `start` was written by ryll.
-
-    The file header must be ryll's (in either byte order and resolution) and so must the first frame; empty
-    records before it (oversize placeholders of G0) are passed over. `start` should hold 4 KiB. A file without
-    a frame says nothing: false. Source: ryll-formats.md 9.1 to 9.3, 10.5.
-    """
-    order = _PCAP_MAGICS.get(start[:4])
-    if order is None or len(start) < 24:
-        return False
-    if struct.unpack_from(f"{order}2H4L", start, 4) != (2, 4, 0, 0, SNAP_LENGTH, 1):
-        return False
-    at = 24
-    while at + 16 <= len(start):
-        (captured,) = struct.unpack_from(f"{order}L", start, at + 8)
-        at += 16
-        if captured:
-            return captured >= _FRAME_HEADERS and _is_ryll_frame(start[at : at + _FRAME_HEADERS])
-    return False
 
 
 def lost_before(first_sequence: int, side: Side) -> int:
@@ -150,16 +118,3 @@ def explain_hole(
     if segments == 1 and (next_is_message or length < SEGMENT_BYTES):
         return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, 1, length)
     return HoleExplanation(GapCause.SEGMENT_OVER_SNAPLEN, None, None)
-
-
-def _is_ryll_frame(frame: bytes) -> bool:
-    if len(frame) < _FRAME_HEADERS or not frame.startswith(_ETHERNET) or frame[14] != 0x45 or frame[23] != 6:
-        return False
-    source, destination = frame[26:30], frame[30:34]
-    ports = struct.unpack_from(">2H", frame, 34)
-    client_port, server_port = ports if source == _ENDPOINTS[0] else ports[::-1]
-    return (
-        {source, destination} == set(_ENDPOINTS)
-        and server_port == SERVER_PORT
-        and channel_of_port(client_port) is not None
-    )

@@ -15,10 +15,8 @@ Source: ryll-formats.md 12; 9.3 and 10.2 for the sequence numbers.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +32,6 @@ PREFIX: Final = "ryll-auto-snapshot-"
 """How the name of an auto-snapshot begins. Source: ryll-formats.md 2.2."""
 _SAME_START_NS: Final = 3 * NS_PER_S // 2
 """Starts computed from timestamps cut to whole seconds differ by less than one; the rest is for clocks."""
-_FORMATS: Final = {
-    b"\xa1\xb2\xc3\xd4": (">", 1e-6),
-    b"\xa1\xb2\x3c\x4d": (">", 1e-9),
-    b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
-    b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
-}
-"""pcap magic to byte order and length of a tick in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +43,6 @@ class SnapshotRun:
     clock: ConnectionClock | None
     """The connection's clock, from the report that fixes it best; None where none has its times."""
     reports: tuple[BugReport, ...]
-    overlaps: tuple[bool | None, ...]
-    """Per report but the last: whether the next one's recording begins before this one ends, so that together
-    they have no hole in time (single channels still may have); None where that cannot be told."""
 
     @property
     def newest(self) -> BugReport:
@@ -132,20 +120,6 @@ def merge_order(reports: Iterable[BugReport]) -> tuple[BugReport, ...]:
     return tuple(sorted(reports, key=lambda report: (report.uptime_s or 0.0, report.label)))
 
 
-def recording_start_s(report: BugReport) -> float | None:
-    """Return the connection-relative time of the first record of `traffic.pcap`; None where there is none."""
-    file = report.open_pcap(DefectLog())
-    if file is None:
-        return None
-    with file:
-        head = file.read(24 + 8)
-    if len(head) < 24 + 8 or head[:4] not in _FORMATS:
-        return None
-    order, tick = _FORMATS[head[:4]]
-    seconds, fraction = struct.unpack_from(f"{order}2L", head, 24)
-    return float(seconds + fraction * tick)
-
-
 def _written_ns(report: BugReport) -> int:
     clock, uptime = report.clock, report.uptime_s
     return 0 if clock is None or uptime is None else clock.utc_ns(uptime)
@@ -182,12 +156,4 @@ def _run(reports: list[BugReport]) -> SnapshotRun:
         port=first.metadata.target_port,
         clock=min(clocks, key=lambda clock: clock.uncertainty_ns, default=None),
         reports=ordered,
-        overlaps=tuple(_overlap(a, b) for a, b in pairwise(ordered)),
     )
-
-
-def _overlap(before: BugReport, after: BugReport) -> bool | None:
-    start = recording_start_s(after)
-    if start is None or before.uptime_s is None:
-        return None
-    return start <= before.uptime_s

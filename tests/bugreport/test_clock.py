@@ -40,7 +40,6 @@ def test_timestamp_minus_uptime_is_good_to_a_second():
     assert clock.zero_ns == clock.earliest_ns == NOON + 500 * NS_PER_MS
     assert clock.uncertainty_ns == NS_PER_S
     assert clock.utc_ns(2.25) == NOON + 2750 * NS_PER_MS
-    assert clock.connection_s(NOON + 2750 * NS_PER_MS) == 2.25
 
 
 def test_without_the_times_there_is_no_clock():
@@ -78,14 +77,3 @@ def test_the_notice_of_the_connection_is_the_estimate():
 )
 def test_notifications_that_say_nothing(other):
     assert clock_of(other) == clock_of()
-
-
-def test_an_event_seen_in_both_clocks_anchors_them():
-    clock = clock_of().anchored(NOON + 3_123_456_789, 2.5, "NOTIFY")
-    assert clock.zero_ns == NOON + 623_456_789
-    assert clock.uncertainty_ns == 0
-    assert "NOTIFY" in clock.source
-
-
-def test_an_anchor_that_cannot_be_true_is_not_taken():
-    assert clock_of().anchored(NOON + 60 * NS_PER_S, 2.5, "NOTIFY") == clock_of()

@@ -112,28 +112,8 @@ def test_a_picture_that_is_none_is_kept_without_a_size():
     assert [d.kind for d in defects] == [DefectKind.FILE_DAMAGED]
 
 
-def test_the_recording_can_be_mapped_inside_the_zip(tmp_path: Path):
-    path = tmp_path / "r.zip"
-    files = ryllzip.report_files()
-    path.write_bytes(ryllzip.pack(files))
-    offset, length = read_report(path, defects=DefectLog()).pcap_extent()
-    assert path.read_bytes()[offset : offset + length] == files["traffic.pcap"]
-
-
-def test_a_damaged_recording_is_named_when_it_is_checked():
-    data = bytearray(ryllzip.report_zip())
-    data[data.index(ryllzip.FILE_HEADER) + 30] ^= 1
-    report = read_report(io.BytesIO(data), defects=DefectLog())
-    defects = DefectLog()
-    report.check_pcap(defects)
-    assert [(d.kind, d.where) for d in defects] == [(DefectKind.ZIP_DAMAGED, "traffic.pcap")]
-    report_of(ryllzip.report_files())[0].check_pcap(sound := DefectLog())
-    assert not len(sound)
-
-
-def test_a_packed_recording_is_inflated_but_not_mapped():
+def test_a_packed_recording_is_inflated():
     report, defects = report_of(ryllzip.report_files(), method=zipfile.ZIP_DEFLATED)
-    assert report.pcap_extent() is None
     with report.open_pcap(defects) as pcap:
         assert pcap.read(4) == b"\xa1\xb2\xc3\xd4"
 
@@ -145,7 +125,7 @@ def test_missing_files_are_named():
     report, defects = report_of(changed(traffic=None, runtime_metrics=None, screenshot_region=None))
     assert report.missing == ("traffic.pcap", "screenshot-region.png", "runtime-metrics.json")
     assert [d.kind for d in defects] == [DefectKind.MEMBER_MISSING] * 2
-    assert report.open_pcap(defects) is report.pcap_extent() is report.runtime is None
+    assert report.open_pcap(defects) is report.runtime is None
 
 
 def test_a_disconnect_of_webdav_has_no_recording_to_miss():
@@ -221,7 +201,6 @@ def test_a_report_unpacked_into_a_folder(tmp_path: Path):
     report = read_report(tmp_path, defects=(defects := DefectLog()))
     assert report.kind is ReportKind.DISPLAY
     assert report.screenshots[0].width == 64
-    assert report.pcap_extent() is None
     with report.open_pcap(defects) as pcap:
         assert pcap.read(4) == b"\xa1\xb2\xc3\xd4"
     assert not len(defects)
@@ -247,14 +226,12 @@ def test_other_zips_are_refused_with_advice(files, says):
 # --- privacy -----------------------------------------------------------------------------------------
 
 
-def test_what_was_typed_is_only_given_on_request():
+def test_what_was_typed_is_not_given():
     for kind in ("input", "auto_snapshot"):
         report, _ = report_of(ryllzip.report_files(kind))
         assert report.channels["inputs"].recent_events is None
-        assert [event.scancode for event in report.input_events()] == [30]
         assert "30" not in repr(report)
         assert "password" not in repr(report)
-    assert report_of(ryllzip.report_files("display"))[0].input_events() == ()
 
 
 # --- anything may be wrong ---------------------------------------------------------------------------
@@ -297,7 +274,6 @@ def exercise(files: dict[str, Any]) -> None:
         return
     assert report.revision.label in ryllzip.REVISIONS
     assert report.clock is None or report.clock.uncertainty_ns >= 0
-    report.input_events()
 
 
 def places(holder: Any, key: Any):
@@ -322,8 +298,7 @@ def test_a_file_that_is_gone_has_nothing_more_to_give(tmp_path: Path):
     report = read_report(path, defects=DefectLog())
     path.unlink()
     defects = DefectLog()
-    assert report.open_pcap(defects) is report.pcap_extent() is None
-    assert report.input_events() == ()
+    assert report.open_pcap(defects) is None
     assert report.session.fps == 24.5
     assert [d.kind for d in defects] == [DefectKind.FILE_DAMAGED]
 

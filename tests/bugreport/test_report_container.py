@@ -39,15 +39,6 @@ def test_members_come_back_as_they_were_packed(method):
     assert not len(defects)
 
 
-def test_a_stored_member_can_be_mapped_where_it_lies():
-    data = pack(FILES)
-    container, _ = opened(data)
-    offset, length = container.extent("traffic.pcap")
-    assert data[offset : offset + length] == FILES["traffic.pcap"]
-    assert opened(pack(FILES, zipfile.ZIP_DEFLATED))[0].extent("traffic.pcap") is None
-    assert container.extent("nothing of the kind") is None
-
-
 def test_a_zip64_directory_is_read(monkeypatch):
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
     monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
@@ -62,7 +53,6 @@ def test_a_folder_reads_like_a_zip(tmp_path: Path):
     defects = DefectLog()
     folder = open_folder(tmp_path, limits=DEFAULT_LIMITS)
     assert {name: folder.read(name, MIB, defects) for name in folder.names} == FILES
-    assert folder.extent("traffic.pcap") is None
     assert folder.read("traffic.pcap", 10, defects) is None
     assert folder.read("gone", 10, defects) is None
     assert [d.kind for d in defects] == [DefectKind.ZIP_LIMIT, DefectKind.FILE_DAMAGED]
@@ -84,7 +74,6 @@ def test_a_member_cut_short_keeps_what_is_there():
     start = data.index(FILES["traffic.pcap"])
     container, defects = opened(data[: start + 1000])
     assert container.read("traffic.pcap", MIB, defects) == FILES["traffic.pcap"][:1000]
-    assert container.extent("traffic.pcap") == (start, 1000)
     assert "1000 bytes, the zip claims 10240" in [d.detail for d in defects][-1]
 
 

@@ -1,7 +1,7 @@
 """What ryll's recorder does, against the golden vectors of ryll-formats.md and files made by its rules."""
 
 import pytest
-from support.ryllzip import FILE_HEADER, PORTS, Unit, frame, message, record, ring_pcap
+from support.ryllzip import PORTS, Unit, frame, message, record, ring_pcap
 
 from spicereplay.bugreport.rules import (
     SEGMENT_BYTES,
@@ -9,7 +9,6 @@ from spicereplay.bugreport.rules import (
     HoleExplanation,
     channel_of_port,
     explain_hole,
-    is_ryll_capture,
     is_ryll_connection,
     lost_before,
 )
@@ -54,36 +53,6 @@ def test_ports_of_channels_that_ryll_may_come_to_record():
 )
 def test_connections(connection, ryll):
     assert is_ryll_connection(*connection) is ryll
-
-
-def test_ryll_files_are_known_by_their_beginning():
-    data = ring_pcap([Unit(0.5, "cursor", "server", message(101))])
-    assert is_ryll_capture(data)
-    assert is_ryll_capture(ring_pcap([Unit(0.5, "inputs", "client", message(101))]))
-    assert is_ryll_capture(FILE_HEADER + record(0.1, b"") * 3 + data[24:])
-
-
-def little(data: bytes) -> bytes:
-    """Return a pcap of one record in the other byte order."""
-    header = bytes.fromhex("d4c3b2a1 0200 0400 00000000 00000000 ffff0000 01000000")
-    words = [data[24 + i : 28 + i][::-1] for i in range(0, 16, 4)]
-    return header + b"".join(words) + data[40:]
-
-
-def test_either_byte_order_will_do():
-    assert is_ryll_capture(little(ring_pcap([Unit(0.5, "cursor", "server", message(101))])))
-
-
-@pytest.mark.parametrize("at", [0, 5, 16, 20, 40, 52, 54, 63, 70, 76])
-def test_any_other_file_is_not(at: int):
-    data = bytearray(ring_pcap([Unit(0.5, "cursor", "server", message(101))]))
-    data[at] ^= 0x40
-    assert not is_ryll_capture(bytes(data))
-
-
-@pytest.mark.parametrize("length", [0, 3, 23, 24, 39, 60])
-def test_a_file_without_a_frame_says_nothing(length: int):
-    assert not is_ryll_capture(ring_pcap([Unit(0.5, "cursor", "server", message(101))])[:length])
 
 
 @pytest.mark.parametrize(

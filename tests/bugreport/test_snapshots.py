@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.ryllzip import START, Unit, as_json, message, pack, report_files, ring_pcap, write_snapshots
+from support.ryllzip import START, as_json, pack, report_files, write_snapshots
 
 from spicereplay.bugreport.report import read_report
-from spicereplay.bugreport.snapshots import group_runs, merge_order, read_snapshots, recording_start_s
+from spicereplay.bugreport.snapshots import group_runs, merge_order, read_snapshots
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import InputError, NotACaptureError
 from spicereplay.limits import DEFAULT_LIMITS
@@ -35,7 +35,6 @@ def test_the_snapshots_of_one_connection_are_one_run(tmp_path: Path):
     assert (run.host, run.port) == ("desk.example.org", 5901)
     assert abs(run.clock.zero_ns - start_ns()) < NS_PER_S
     assert run.clock.earliest_ns <= start_ns() <= run.clock.latest_ns
-    assert run.overlaps == (True, True)
     assert not len(defects)
 
 
@@ -91,15 +90,6 @@ def test_recordings_are_fed_oldest_first(tmp_path: Path):
     write_snapshots(tmp_path, UPTIMES)
     reports = read(tmp_path)[0].runs[0].reports
     assert merge_order(reversed(reports)) == reports
-
-
-def test_recordings_that_do_not_meet(tmp_path: Path):
-    write_snapshots(tmp_path, (10.0,))
-    write_snapshots(tmp_path, (20.0,), pcap=ring_pcap([Unit(15.5, "display", "server", message(304))]))
-    write_snapshots(tmp_path, (30.0,), pcap=b"")
-    (run,) = read(tmp_path)[0].runs
-    assert run.overlaps == (False, None)
-    assert [recording_start_s(report) for report in run.reports] == [0.25, 15.5, None]
 
 
 def test_a_damaged_snapshot_costs_itself(tmp_path: Path):
