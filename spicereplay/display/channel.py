@@ -281,23 +281,24 @@ class DisplayChannel:
             paint_frame(surface, region, frame_picture(decoded, top_down=stream.top_down), dest)
         elif not region.empty:
             surface.mark(region, True)
-        self.images.record(
-            ImageRecord(
-                time_ns=time_ns,
-                channel_id=self.channel_id,
-                codec=stream.codec_name,
-                width=decoded.width if decoded is not None else dest.width,
-                height=decoded.height if decoded is not None else dest.height,
-                size_bytes=len(data),
-                decode_ns=took if decoded is not None else 0,
-                backend=decoded.backend if decoded is not None else "",
-                cache_hit=False,
-                surface_id=stream.surface_id,
-                box=dest,
-                stream_id=stream_id,
-                decoded=decoded is not None,
-            )
+        record = ImageRecord(
+            time_ns=time_ns,
+            channel_id=self.channel_id,
+            codec=stream.codec_name,
+            width=decoded.width if decoded is not None else dest.width,
+            height=decoded.height if decoded is not None else dest.height,
+            size_bytes=len(data),
+            decode_ns=took if decoded is not None else 0,
+            backend=decoded.backend if decoded is not None else "",
+            cache_hit=False,
+            surface_id=stream.surface_id,
+            box=dest,
+            stream_id=stream_id,
+            decoded=decoded is not None,
         )
+        self.images.record(record)
+        if decoded is not None and self.images.seen is not None:
+            self.images.seen(record, decoded, data)
 
     def _stray_frame(self, stream_id: int, sized: Box | None, time_ns: int) -> None:
         """Account for a frame of a stream whose beginning was not seen: it paints, but what cannot be known.

@@ -25,7 +25,7 @@ from spicereplay.codecs.quic import decode_quic
 from spicereplay.codecs.window import GlzWindow
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.display.cache import ImageCache, PaletteCache
-from spicereplay.display.records import NOT_DECODED, Clock, ImageRecord, Place, RecordSink
+from spicereplay.display.records import NOT_DECODED, Clock, ImageRecord, PictureSink, Place, RecordSink
 from spicereplay.display.region import Mask
 from spicereplay.display.surfaces import Picture, WordFormat
 from spicereplay.errors import DecodeError
@@ -163,6 +163,7 @@ class SessionImages:
     record: RecordSink = _ignore
     decode: AloneDecoder | None = None
     """Decodes independent images; None: `decode_alone` with the selected JPEG backend."""
+    seen: PictureSink | None = None
     may_wait: bool = False
     """Raise `NotYetError` where another channel may still bring what is missing."""
     cache: ImageCache = field(init=False)
@@ -252,7 +253,9 @@ class SessionImages:
             return None
         took = self.clock() - start
         size = decoded.width, decoded.height
-        self._note(image, place, size, _size_of(image), took, decoded.backend, True)
+        record = self._note(image, place, size, _size_of(image), took, decoded.backend, True)
+        if self.seen is not None:
+            self.seen(record, decoded, image)
         if decoded.outside_palette:
             detail = f"{decoded.outside_palette} pixels with an index outside of the palette"
             self._defect(DefectKind.CODEC_DATA, place, image, detail)
@@ -328,25 +331,25 @@ class SessionImages:
         took_ns: int,
         backend: str,
         decoded: bool,
-    ) -> None:
+    ) -> ImageRecord:
         kind = image.descriptor.type
-        self.record(
-            ImageRecord(
-                time_ns=place.time_ns,
-                channel_id=place.channel_id,
-                codec=kind.name.lower() if isinstance(kind, ImageType) else f"type_{int(kind)}",
-                width=size[0],
-                height=size[1],
-                size_bytes=size_bytes,
-                decode_ns=took_ns,
-                backend=backend,
-                cache_hit=kind in FROM_CACHE and decoded,
-                surface_id=place.surface_id,
-                box=place.box,
-                image_id=image.descriptor.id,
-                decoded=decoded,
-            )
+        record = ImageRecord(
+            time_ns=place.time_ns,
+            channel_id=place.channel_id,
+            codec=kind.name.lower() if isinstance(kind, ImageType) else f"type_{int(kind)}",
+            width=size[0],
+            height=size[1],
+            size_bytes=size_bytes,
+            decode_ns=took_ns,
+            backend=backend,
+            cache_hit=kind in FROM_CACHE and decoded,
+            surface_id=place.surface_id,
+            box=place.box,
+            image_id=image.descriptor.id,
+            decoded=decoded,
         )
+        self.record(record)
+        return record
 
     def _defect(self, kind: DefectKind, place: Place, image: Image, detail: str) -> None:
         image_id = f"image {image.descriptor.id:#x}"

@@ -23,7 +23,7 @@ from spicereplay.display.channel import DisplayChannel, OpenVideo
 from spicereplay.display.cursor import CursorChannel, CursorState
 from spicereplay.display.images import AloneDecoder, NotYetError, SessionImages
 from spicereplay.display.monitors import Monitor
-from spicereplay.display.records import Clock, ImageRecord, RecordSink
+from spicereplay.display.records import Clock, ImageRecord, PictureSink, RecordSink
 from spicereplay.display.region import Box, Mask
 from spicereplay.display.surfaces import Surface, to_argb
 from spicereplay.limits import DEFAULT_LIMITS, Limits
@@ -95,6 +95,8 @@ class DisplayModel:
     """Decodes images that depend on nothing else; None: `images.decode_alone`, here and now."""
     video: OpenVideo | None = None
     """Opens video decoders; None: `codecs.video.open_video`."""
+    seen: PictureSink | None = None
+    """Gets each picture that is decoded; it must not change it, nor keep many."""
     records: list[ImageRecord] = field(default_factory=list)
     defects: DefectLog = field(init=False)
     images: SessionImages = field(init=False)
@@ -105,7 +107,7 @@ class DisplayModel:
     def __post_init__(self) -> None:
         self.defects = DefectLog(self.limits.defects_per_kind)
         self.images = SessionImages(
-            self.defects, self.limits, self.clock, self.sink or self.records.append, self.decode
+            self.defects, self.limits, self.clock, self.sink or self.records.append, self.decode, self.seen
         )
         for channel_id in self.channel_ids:
             self.channel(channel_id)

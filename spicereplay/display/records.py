@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from spicereplay.codecs.base import Data, Decoded
 from spicereplay.display.region import Box
+from spicereplay.protocol.messages.images import Image
 
 NOT_DECODED: Final = "cache"
 """`ImageRecord.backend` of an image that was taken from the image cache."""
@@ -42,6 +44,8 @@ class ImageRecord:
 
 
 RecordSink = Callable[[ImageRecord], None]
+PictureSink = Callable[[ImageRecord, Decoded, Image | Data], None]
+"""Gets each picture that was decoded, after its record, with the image or the bytes of the frame it was made from."""
 Clock = Callable[[], int]
 """Returns nanoseconds; only differences count."""
 

@@ -19,7 +19,7 @@ from spicereplay.display.channel import OpenVideo
 from spicereplay.display.draws import DRAW_MESSAGES
 from spicereplay.display.images import AloneDecoder
 from spicereplay.display.model import DisplayModel
-from spicereplay.display.records import Clock, RecordSink
+from spicereplay.display.records import Clock, PictureSink, RecordSink
 from spicereplay.display.region import Box
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
@@ -80,8 +80,9 @@ class Screens:
     With more than one of `workers` (None: as many as there are processors), images that depend on nothing else are
     decoded ahead on threads; pixels, defects and records do not depend on that. `clock` is what decode times are
     taken with, None: they are not; it should count the time of the calling thread alone (`time.thread_time_ns`).
-    `sink` gets the records of decoded images and frames; without it they are dropped. `decode` and `video` take
-    the place of the model's own decoders; with `decode` nothing is decoded ahead.
+    `sink` gets the records of decoded images and frames; without it they are dropped. `seen` gets the pictures
+    themselves. `decode` and `video` take the place of the model's own decoders; with `decode` nothing is decoded
+    ahead.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Screens:
         workers: int | None = None,
         clock: Clock | None = None,
         sink: RecordSink | None = None,
+        seen: PictureSink | None = None,
         decode: AloneDecoder | None = None,
         video: OpenVideo | None = None,
         progress: Progress | None = None,
@@ -114,6 +116,7 @@ class Screens:
             channel_ids=[log.channel_id for log in session.of(ChannelType.DISPLAY)],
             clock=self._ahead.clock if self._ahead is not None else clock or _no_clock,
             sink=sink or _drop,
+            seen=seen,
             decode=self._ahead.decode if self._ahead is not None else decode,
             video=video,
         )
