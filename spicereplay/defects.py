@@ -52,6 +52,8 @@ class DefectKind(StrEnum):
     RECTS_OVER_MESSAGE = "rects_over_message"
     POINTER_OUTSIDE_MESSAGE = "pointer_outside_message"
     AGENT_MALFORMED = "agent_malformed"
+    USBREDIR_MALFORMED = "usbredir_malformed"
+    WEBDAV_MALFORMED = "webdav_malformed"
     OVER_LIMIT = "over_limit"
     STREAMS_OVER_LIMIT = "streams_over_limit"
     # pictures

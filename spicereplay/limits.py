@@ -55,6 +55,26 @@ class Limits:
     cursor_cache_entries: int = 4096
     """Cursor shapes held per cursor channel."""
 
+    # sound and tunnels
+    audio_channels: int = 8
+    """Channels of one run of sound; spice-server sends 2."""
+    audio_rate_hz: int = 192_000
+    """Samples per second of one run of sound; spice-server sends 48,000 or 44,100."""
+    audio_packet_bytes: int = MIB
+    """One packet of sound; spice-server's have 1920 bytes at most."""
+    wav_bytes: int = 16 * KIB * MIB
+    """Size of an exported WAV file, a day of stereo at 48 kHz."""
+    usbredir_packet_bytes: int = 128 * MIB + KIB
+    """One usbredir packet after its header. Source: usbredir usbredirparser/usbredirparser.c, MAX_PACKET_SIZE."""
+    usbredir_pending: int = 65_536
+    """usbredir requests of one channel that wait for their answer."""
+    webdav_clients: int = 1024
+    """Connections inside one webdav channel."""
+    webdav_pending: int = 1024
+    """HTTP requests of one such connection that wait for their answer."""
+    http_line_bytes: int = 64 * KIB
+    """One line of an HTTP header inside a webdav channel."""
+
     # containers
     zip_members: int = 10_000
     """Members of one zip."""

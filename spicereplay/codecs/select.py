@@ -6,7 +6,7 @@ import sys
 import zlib
 from dataclasses import dataclass
 
-from spicereplay.codecs import jpeg_backends, lz4, video
+from spicereplay.codecs import audio, jpeg_backends, lz4, video
 from spicereplay.codecs.base import KERNEL, BackendInfo, BackendMissing
 
 
@@ -43,4 +43,6 @@ def backends() -> list[CodecBackends]:
                 tuple(lack for lack in absent if lack.name == label),
             )
         )
+    opus, no_opus = audio.audio_backends()
+    rows.append(CodecBackends("OPUS", tuple(opus), tuple(no_opus)))
     return rows
