@@ -12,7 +12,7 @@ every copy, the colours' mark in the pass of the colours, the alpha's in the oth
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
-from spicereplay.codecs._kernels.pixels cimport OPAQUE, copy_back, widen
+from spicereplay.codecs._kernels.pixels cimport OPAQUE, copy_back, read_rgb, read_rgb16
 from spicereplay.codecs._kernels.status cimport BAD_REFERENCE, MISSING, OK, OVERRUN, SHORT
 
 
@@ -118,7 +118,7 @@ cdef void copy_marks(uint8_t* to, const uint8_t* source, Py_ssize_t length, uint
         to[i] |= source[i] & which
 
 
-cdef int decode_pixels(
+cdef inline int decode_pixels(
     const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, uint8_t* marks, Py_ssize_t total,
     bint rgb16, Window* window
 ) noexcept nogil:
@@ -126,7 +126,6 @@ cdef int decode_pixels(
     cdef Token token
     cdef const uint32_t* other
     cdef const uint8_t* other_marks
-    cdef uint32_t pixel = 0
     cdef int status = OK, first
     while done < total:
         if at >= end:
@@ -143,19 +142,10 @@ cdef int decode_pixels(
                 break
             at += 1
             if rgb16:
-                for i in range(run):
-                    dst[done + i] = widen(src[at] << 8 | src[at + 1])
-                    at += 2
-            elif 3 * run < end - at:
-                # One byte follows the run, so that every pixel can be fetched as a word.
-                for i in range(run):
-                    memcpy(&pixel, src + at, 4)
-                    dst[done + i] = pixel | <uint32_t>OPAQUE
-                    at += 3
+                read_rgb16(src + at, run, dst + done)
             else:
-                for i in range(run):
-                    dst[done + i] = src[at] | src[at + 1] << 8 | src[at + 2] << 16 | <uint32_t>OPAQUE
-                    at += 3
+                read_rgb(src + at, run, 3 * run < end - at, dst + done)
+            at += size * run
             done += run
             continue
         i = read_match(src, at + 1, end, first, bias, &token)
@@ -314,8 +304,10 @@ def glz_image(
         if marks is not None:
             first_mark = &marks[0]
         with nogil:
-            if colours:
-                status = decode_pixels(&src[0], &at, end, &dst[0], first_mark, total, rgb16, &window)
+            if colours and rgb16:
+                status = decode_pixels(&src[0], &at, end, &dst[0], first_mark, total, True, &window)
+            elif colours:
+                status = decode_pixels(&src[0], &at, end, &dst[0], first_mark, total, False, &window)
             if alpha and status == OK:
                 status = decode_alpha(&src[0], &at, end, <uint8_t*>&dst[0], first_mark, total, &window)
     return status, at, window.missing

@@ -4,9 +4,8 @@ Source: spice-wire.md 9.1. Every token is checked against both buffers before it
 """
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcpy
 
-from spicereplay.codecs._kernels.pixels cimport OPAQUE, copy_back, widen
+from spicereplay.codecs._kernels.pixels cimport copy_back, read_rgb, read_rgb16
 from spicereplay.codecs._kernels.status cimport BAD_REFERENCE, OK, OVERRUN, SHORT
 
 cdef struct Token:
@@ -54,20 +53,19 @@ def lz_pixels(const uint8_t[::1] src not None, Py_ssize_t start, uint32_t[::1] d
     if total and end:
         with nogil:
             if rgb16:
-                status = decode_rgb16(&src[0], &at, end, &dst[0], total)
+                status = decode_pixels(&src[0], &at, end, &dst[0], total, True)
             else:
-                status = decode_rgb(&src[0], &at, end, &dst[0], total)
+                status = decode_pixels(&src[0], &at, end, &dst[0], total, False)
     elif total:
         status = SHORT
     return status, at
 
 
-cdef int decode_rgb(
-    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, Py_ssize_t total
+cdef inline int decode_pixels(
+    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, Py_ssize_t total, bint rgb16
 ) noexcept nogil:
-    cdef Py_ssize_t at = where[0], done = 0, run, i
+    cdef Py_ssize_t at = where[0], done = 0, run, i, size = 2 if rgb16 else 3, bias = 2 if rgb16 else 1
     cdef Token token
-    cdef uint32_t pixel = 0
     cdef int status = OK, first
     while done < total:
         if at >= end:
@@ -79,65 +77,18 @@ cdef int decode_rgb(
             if run > total - done:
                 status = OVERRUN
                 break
-            if 3 * run > end - at - 1:
+            if size * run > end - at - 1:
                 status = SHORT
                 break
             at += 1
-            if 3 * run < end - at:
-                # One byte follows the run, so that every pixel can be fetched as a word.
-                for i in range(run):
-                    memcpy(&pixel, src + at, 4)
-                    dst[done + i] = pixel | <uint32_t>OPAQUE
-                    at += 3
+            if rgb16:
+                read_rgb16(src + at, run, dst + done)
             else:
-                for i in range(run):
-                    dst[done + i] = src[at] | src[at + 1] << 8 | src[at + 2] << 16 | <uint32_t>OPAQUE
-                    at += 3
+                read_rgb(src + at, run, 3 * run < end - at, dst + done)
+            at += size * run
             done += run
         else:
-            i = read_match(src, at + 1, end, first, 1, &token)
-            if i < 0:
-                status = SHORT
-                break
-            if token.length > total - done:
-                status = OVERRUN
-                break
-            if token.distance > done:
-                status = BAD_REFERENCE
-                break
-            at = i
-            copy_back(dst + done, token.distance, token.length, total - done)
-            done += token.length
-    where[0] = at
-    return status
-
-
-cdef int decode_rgb16(
-    const uint8_t* src, Py_ssize_t* where, Py_ssize_t end, uint32_t* dst, Py_ssize_t total
-) noexcept nogil:
-    cdef Py_ssize_t at = where[0], done = 0, run, i
-    cdef Token token
-    cdef int status = OK, first
-    while done < total:
-        if at >= end:
-            status = SHORT
-            break
-        first = src[at]
-        if first < 32:
-            run = first + 1
-            if run > total - done:
-                status = OVERRUN
-                break
-            if 2 * run > end - at - 1:
-                status = SHORT
-                break
-            at += 1
-            for i in range(run):
-                dst[done + i] = widen(src[at] << 8 | src[at + 1])
-                at += 2
-            done += run
-        else:
-            i = read_match(src, at + 1, end, first, 2, &token)
+            i = read_match(src, at + 1, end, first, bias, &token)
             if i < 0:
                 status = SHORT
                 break
