@@ -107,6 +107,10 @@ class Limits:
     tls_handshake_bytes: int = 256 * KIB
     """One TLS handshake message; chains of certificates are the longest."""
 
+    # golden manifests
+    manifest_bytes: int = 256 * MIB
+    """One golden manifest; a line is about 60 bytes, for each picture."""
+
     # reports of trouble
     defects_per_kind: int = 100
     """Defects of one kind and place that are kept one by one; the rest are counted."""
