@@ -26,19 +26,24 @@ def open(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
     keylog: str | Path | None = None,
+    reveal_keys: bool = False,
 ) -> Capture:
     """Open a capture, a bug report or a directory of either.
 
     The packets are read and framed at once; tables are made when they are looked at. `decode` says whether video
     frames are decoded to measure how long that takes when a table with decode times is asked for. `progress` is
     called with what is being done, how much is done, and how much there is. `keylog` names a file with the
-    secrets of TLS connections (SSLKEYLOGFILE format); those inside a pcapng are used besides.
+    secrets of TLS connections (SSLKEYLOGFILE format); those inside a pcapng are used besides. With `reveal_keys` the
+    table `inputs` says which keys were pressed, and passwords that were typed become readable.
 
     Raises `NotACaptureError` for something else, `NoSpiceError` where there is no readable SPICE (the message says
     what there is instead), `InputError` for what cannot be read, `UsageError` for a `keylog` that is no key log.
     """
     return Capture(
-        replay(path, limits=limits, progress=progress, keylog=keylog), decode=decode, limits=limits
+        replay(path, limits=limits, progress=progress, keylog=keylog),
+        decode=decode,
+        limits=limits,
+        reveal_keys=reveal_keys,
     )
 
 
@@ -49,10 +54,10 @@ class Capture:
     same for one of them.
     """
 
-    def __init__(self, replayed: Replay, *, decode: bool, limits: Limits) -> None:
+    def __init__(self, replayed: Replay, *, decode: bool, limits: Limits, reveal_keys: bool = False) -> None:
         self.replay = replayed
         """The observed sessions themselves, with every message's bytes."""
-        self.tables = Tables(replayed, decode=decode, limits=limits)
+        self.tables = Tables(replayed, decode=decode, limits=limits, reveal_keys=reveal_keys)
         self.sessions = [Session(self, log.number) for log in replayed.sessions]
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,11 +13,13 @@ from spicereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.api.extensions import ExtensionArray
 
     from spicereplay.bytestream import Int64Array
 
 Float64Array = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 Record = Mapping[str, Any]
 """One row of a table by column name; None where the value is not known."""
 
@@ -52,6 +54,29 @@ def category(codes: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> pd.Ca
     return pd.Categorical.from_codes(codes, categories=pd.Index(unique, dtype=object))
 
 
+def named(
+    values: npt.NDArray[np.integer[Any]], known: BoolArray, name_of: Callable[[int], str]
+) -> pd.Categorical:
+    """Return `name_of(value)` of every row, null where it is not `known`; asked once per distinct value."""
+    import pandas as pd
+
+    codes = np.full(len(values), -1, np.int32)
+    distinct, which = np.unique(values[known], return_inverse=True)
+    names: dict[str, int] = {}
+    code = [names.setdefault(name_of(value), len(names)) for value in distinct.tolist()]
+    codes[known] = np.array(code, np.int32)[which.ravel()]
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype=object))
+
+
+def nullable(values: npt.NDArray[Any], known: BoolArray) -> ExtensionArray:
+    """Return integers or truth values as a column that is null where they are not `known`."""
+    import pandas as pd
+
+    if values.dtype == np.bool_:
+        return pd.arrays.BooleanArray(values, ~known)
+    return pd.arrays.IntegerArray(values, ~known)
+
+
 def constant(value: str, count: int) -> pd.Categorical:
     """Return a column of `count` times the same text."""
     return category(np.zeros(count, np.int8), [value])
@@ -73,3 +98,11 @@ def concat(name: str, parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
         else:
             columns[column.name] = pd.concat(pieces, ignore_index=True)
     return schema.frame(name, columns)
+
+
+def by_time(name: str, parts: Iterable[pd.DataFrame], key: str = "time_s") -> pd.DataFrame:
+    """Return the rows of all `parts` in order of time; of equal times those of the earlier part come first."""
+    whole = concat(name, parts)
+    if whole[key].is_monotonic_increasing:
+        return whole
+    return whole.sort_values(key, kind="stable", ignore_index=True)

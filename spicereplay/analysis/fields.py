@@ -58,11 +58,27 @@ def fields_at(index: MessageIndex, rows: IndexArray, offset: Int64Array, dtype: 
     return part.prefixes(np.arange(len(rows)), dtype)
 
 
+def captured_bytes(index: MessageIndex, rows: IndexArray) -> Int64Array:
+    """Return how many bytes of each body were captured before its first missing one."""
+    size = index.size[rows].astype(np.int64)
+    cut = np.flatnonzero(index.partial[rows])
+    stream = index.stream
+    if not len(cut) or not len(stream.position):
+        return size
+    starts = index.position[rows[cut]]
+    ends = stream.position + stream.length
+    run_ends = np.append(stream.position[1:] != ends[:-1], True)
+    # Where the chunks that follow one another without a hole end, for each chunk.
+    end_of_run = ends[np.flatnonzero(run_ends)[np.cumsum(run_ends) - run_ends]]
+    chunk = np.searchsorted(ends, starts, "right")
+    there = chunk < len(ends)
+    chunk = np.minimum(chunk, len(ends) - 1)
+    there &= stream.position[chunk] <= starts
+    size[cut] = np.where(there, np.minimum(size[cut], end_of_run[chunk] - starts), 0)
+    return size
+
+
 def present(index: MessageIndex, rows: IndexArray, message_type: int) -> npt.NDArray[np.bool_]:
-    """Say for each row whether its fixed leading fields were captured whole. Cheap where nothing is partial."""
-    size = _dtype(index.channel, index.side, message_type).itemsize
-    whole = index.size[rows] >= size
-    for i in np.flatnonzero(index.partial[rows] & whole):
-        start = int(index.position[rows[i]])
-        whole[i] = len(index.stream.read(start, start + size)) == size
+    """Say for each row whether its fixed leading fields were captured whole."""
+    whole = captured_bytes(index, rows) >= _dtype(index.channel, index.side, message_type).itemsize
     return np.asarray(whole, np.bool_)

@@ -44,8 +44,8 @@ def _column(table: str, name: str, dtype: str, unit: str, series: pd.Series[Any]
     if dtype == "category":
         texts = [None if c == "" else str(c) for c in series.cat.categories]
         values = [texts[code] if code >= 0 else None for code in series.cat.codes]
-    elif dtype == "Int64":
-        values = [None if null else int(v) for v, null in zip(series, series.isna(), strict=True)]
+    elif dtype[0].isupper() or dtype == "boolean":  # pandas' own dtypes, which know null
+        values = [None if null else v for v, null in zip(series.tolist(), series.isna(), strict=True)]
     else:
         convert: Callable[[Any], Any] = {"bool": bool, "str": str}.get(dtype, int)
         values = [convert(v) for v in series.tolist()]

@@ -16,10 +16,15 @@ from spicereplay.analysis import (
     agent_tokens,
     bandwidth,
     client,
+    cursor,
+    display_silence,
+    draws,
     findings,
     flaps,
     frames,
     images,
+    input_latency,
+    inputs,
     lives,
     messages,
     notifications,
@@ -49,7 +54,8 @@ class Tables(Mapping[str, pd.DataFrame]):
 
     A table is made at the first access and kept. `decode` says whether `frames`, and the decode times in `streams`
     and the findings, are measured by decoding all video; `rule` is the flap rule. `stopwatch` is what decode times
-    are taken with. `defects` holds what the analysis itself found wrong with the input, besides what the replay did.
+    are taken with. With `reveal_keys` the table `inputs` says which keys were pressed. `defects` holds what the
+    analysis itself found wrong with the input, besides what the replay did.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Tables(Mapping[str, pd.DataFrame]):
         limits: Limits = DEFAULT_LIMITS,
         progress: frames.Progress | None = None,
         stopwatch: frames.Stopwatch = time.perf_counter_ns,
+        reveal_keys: bool = False,
     ) -> None:
         self.replay = replay
         self.decode = decode
@@ -68,6 +75,7 @@ class Tables(Mapping[str, pd.DataFrame]):
         self.limits = limits
         self.progress = progress
         self.stopwatch = stopwatch
+        self.reveal_keys = reveal_keys
         self.defects = DefectLog(limits.defects_per_kind)
         self._made: dict[str, pd.DataFrame] = {}
 
@@ -195,6 +203,11 @@ _MAKERS: Final[Mapping[str, Callable[[Tables], pd.DataFrame]]] = {
     "frames": lambda t: t._frames(t.decode),
     "images": lambda t: t._observed.images,
     "cache": lambda t: t._observed.cache,
+    "draws": lambda t: draws.draws(t.replay.sessions, t.origin_ns),
+    "display_silence": lambda t: display_silence.display_silence(t.replay.sessions, t.origin_ns),
+    "inputs": lambda t: inputs.inputs(t.replay.sessions, t.origin_ns, reveal_keys=t.reveal_keys),
+    "cursor": lambda t: cursor.cursor(t.replay.sessions, t.origin_ns),
+    "input_latency": lambda t: input_latency.input_latency(t.replay.sessions, t.origin_ns),
     "flaps": lambda t: flaps.flaps(t.streams(decode=False), t.rule),
     "regions": lambda t: regions.regions(t.replay.sessions, t.streams(decode=False), t.origin_ns),
     "agent": lambda t: agent.agent(t.talks, t.origin_ns),

@@ -126,12 +126,12 @@ def opened(path: Path, keylog: Path | None = None) -> Iterator[Replay]:
 
 
 @contextlib.contextmanager
-def tables_of(path: Path, keylog: Path | None = None) -> Iterator[Tables]:
+def tables_of(path: Path, keylog: Path | None = None, *, reveal_keys: bool = False) -> Iterator[Tables]:
     """Open an input and give its tables, which are made when they are asked for."""
     from spicereplay.analysis.timeline import Tables
 
     with opened(path, keylog) as found:
-        yield Tables(found)
+        yield Tables(found, reveal_keys=reveal_keys)
 
 
 def write_bytes(blocks: Iterable[memoryview]) -> None:

@@ -50,7 +50,9 @@ def print_table(name: str, frame: pd.DataFrame, columns: Sequence[str], empty: s
         return
     declared = {c.name: c for c in TABLES[name].columns}
     numeric = [
-        i for i, c in enumerate(columns) if declared[c].dtype not in ("category", "str", "object", "bool")
+        i
+        for i, c in enumerate(columns)
+        if declared[c].dtype not in ("category", "str", "object", "bool", "boolean")
     ]
     print_rows(columns, ([_cell(r[c]) for c in columns] for r in to_records(name, frame)), numeric)
 

@@ -21,6 +21,13 @@ def table(
     ] = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of text.")] = False,
+    reveal_keys: Annotated[
+        bool,
+        typer.Option(
+            "--reveal-keys",
+            help="Show in `inputs` which keys were pressed: passwords that were typed become readable.",
+        ),
+    ] = False,
     keylog: KeyLog = None,
 ) -> None:
     """Print any table of the analysis (JSON Lines with --json)."""
@@ -33,7 +40,7 @@ def table(
         raise UsageError(f"no table is called {name!r}; there are {known}")
     if json and csv:
         raise UsageError("--json and --csv exclude each other")
-    with tables_of(source, keylog) as tables:
+    with tables_of(source, keylog, reveal_keys=reveal_keys) as tables:
         frame = tables[name]
         if json:
             from spicereplay.analysis.json import to_lines
