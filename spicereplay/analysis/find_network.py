@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,8 +36,6 @@ FROZEN_INPUTS: Final = 3
 RETRANSMITTED_SHARE: Final = 0.01
 AUDIO_GAP_S: Final = 0.2
 """Audio packets come every 10 ms (spice-wire.md 14); nobody buffers more than this without need."""
-
-_INPUTS: Final = frozenset({"KEY_DOWN", "KEY_SCANCODE", "MOUSE_PRESS"})
 
 
 def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
@@ -155,23 +152,18 @@ def longest_pause(time_s: Float64Array, end_s: float) -> tuple[float, float]:
 
 def screen_frozen(tables: Tables, facts: Facts) -> Iterator[Finding]:
     """Find keys and buttons pressed and nothing drawn for a while, though the connection lived."""
-    messages = tables["messages"]
-    for session, group in messages.groupby("session", observed=True):
-        inputs = group[
-            (group["channel"] == "inputs") & (group["from"] == "client") & group["name"].isin(_INPUTS)
+    silent = tables["display_silence"]
+    # What the capture lacks may have been drawn.
+    pressed = silent[(silent["inputs_during"] >= FROZEN_INPUTS) & (silent["holes"] == 0)]
+    waits = pressed.assign(wait_s=pressed["end_s"] - pressed["first_input_s"])
+    waits = waits[waits["wait_s"] >= FROZEN_S].sort_values("wait_s", ascending=False, kind="stable")
+    for session, group in waits.groupby("session", observed=True):
+        worst = next(rows_of(group))
+        start, stop = float(worst.first_input_s), float(worst.end_s)
+        said = tables["messages"]
+        alive = said[
+            (said["session"] == session) & (said["from"] == "server") & said["time_s"].between(start, stop)
         ]
-        display = group[(group["channel"] == "display") & (group["from"] == "server")]
-        if len(inputs) < FROZEN_INPUTS or not len(display):
-            continue
-        names = display["name"].astype(str)
-        drawn = display.loc[names.str.startswith(("DRAW_", "STREAM_DATA", "COPY_BITS", "GL_DRAW")), "time_s"]
-        rows = tables["channels"]
-        end = float(rows.loc[(rows["session"] == session) & (rows["channel"] == "display"), "end_s"].max())
-        frozen = _frozen(drawn.to_numpy(np.float64), inputs["time_s"].to_numpy(np.float64), end)
-        if frozen is None:
-            continue
-        start, stop, count = frozen
-        alive = group[(group["from"] == "server") & group["time_s"].between(start, stop)]
         stalled = tables["ack_stalls"]
         stalled = stalled[
             (stalled["session"] == session)
@@ -186,9 +178,11 @@ def screen_frozen(tables: Tables, facts: Facts) -> Iterator[Finding]:
             "critical" if stop - start >= 2 * FROZEN_S else "warn",
             f"The screen stood still for {stop - start:.1f} s while keys or buttons were pressed",
             (
-                cite(f"nothing was drawn from {start:.2f} s to {stop:.2f} s", "capture"),
+                cite(f"nothing was drawn from {worst.start_s:.2f} s to {stop:.2f} s", "capture"),
                 cite(
-                    f"{plural(count, 'key or button press', 'key or button presses')} in that time", "capture"
+                    f"{plural(worst.inputs_during, 'key or button press', 'key or button presses')} in that time, "
+                    f"the first at {start:.2f} s",
+                    "capture",
                 ),
                 cite(
                     f"the server sent {plural(len(alive), 'other message')} meanwhile"
@@ -199,22 +193,6 @@ def screen_frozen(tables: Tables, facts: Facts) -> Iterator[Finding]:
             start,
             who,
         )
-
-
-def _frozen(drawn: Float64Array, inputs: Float64Array, end_s: float) -> tuple[float, float, int] | None:
-    """Return `(first press, end, presses)` of the longest time without drawing after a press."""
-    best: tuple[float, float, int] | None = None
-    edges = np.concatenate(([-np.inf], drawn, [end_s]))
-    for low, high in pairwise(edges.tolist()):
-        if high - max(low, 0.0) < FROZEN_S:
-            continue
-        first, last = np.searchsorted(inputs, (low, high))
-        count = int(last - first)
-        if count < FROZEN_INPUTS or high - inputs[first] < FROZEN_S:
-            continue
-        if best is None or high - inputs[first] > best[1] - best[0]:
-            best = float(inputs[first]), float(high), count
-    return best
 
 
 def rtt_high(tables: Tables, facts: Facts) -> Iterator[Finding]:

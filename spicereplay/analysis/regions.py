@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.analysis.columns import IndexArray, Record, records, second
+from spicereplay.analysis.draws import base_ends
 from spicereplay.analysis.fields import Fields, fields, fields_at
 from spicereplay.bytestream import Int64Array
-from spicereplay.protocol.enums import ChannelType, ClipType, ImageType, RopDescriptor, ServerDisplay
+from spicereplay.protocol.enums import ChannelType, ImageType, RopDescriptor, ServerDisplay
 from spicereplay.protocol.messages.images import ImageDescriptor
 from spicereplay.session.log import ChannelLog, SessionLog
 from spicereplay.units import NS_PER_MS
@@ -38,7 +39,6 @@ MOST_REGIONS: Final = 1000
 _GROUP_DEVICE, _GROUP_SERVER = 1, 2
 """Low word of an image id. Source: spice-wire.md 8.1."""
 
-_COUNT: Final = np.dtype([("rects", "<u4")])
 _AFTER_CLIP: Final = np.dtype(
     [
         ("src_bitmap", "<u4"),
@@ -55,7 +55,6 @@ _AFTER_CLIP: Final = np.dtype(
     ]
 )
 """The rest of DRAW_COPY, which begins where its clip ends. Source: spice-wire.md 7.1 and 7.3."""
-_RECT_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +80,7 @@ def copies(log: ChannelLog) -> Copies:
     """Read the fixed fields of all DRAW_COPYs; a screenshot or upgrade by the server is no candidate (B2)."""
     index = log.server
     rows, base = fields(index, ServerDisplay.DRAW_COPY)
-    after = np.full(len(rows), base.dtype.itemsize, np.int64)
-    clipped = np.flatnonzero(base["base_clip_type"] == ClipType.RECTS)
-    count = fields_at(index, rows[clipped], after[clipped], _COUNT)["rects"].astype(np.int64)
-    after[clipped] += _COUNT.itemsize + _RECT_BYTES * count
+    _, after = base_ends(index, rows, base)
     rest = fields_at(index, rows, after, _AFTER_CLIP)
     image = fields_at(index, rows, rest["src_bitmap"].astype(np.int64), ImageDescriptor.prefix_dtype())
     kept = (image["id"] & np.uint64(0xFFFFFFFF)) != _GROUP_SERVER

@@ -5,6 +5,7 @@ import math
 import pytest
 from support.client import agent as agent_counters
 from support.client import life, summary, totals
+from support.observed import ORIGIN_NS, Said, channel, session
 from support.tables import empty_tables, full
 
 from spicereplay.analysis import (
@@ -16,10 +17,13 @@ from spicereplay.analysis import (
     find_video,
     flaps,
 )
+from spicereplay.analysis.display_silence import display_silence
 from spicereplay.analysis.facts import Facts, Refusal, Unread
 from spicereplay.analysis.findings import find, table
+from spicereplay.analysis.messages import messages
 from spicereplay.analysis.verdict import judge, notes
 from spicereplay.bugreport.client_reported import ChannelTraffic, DecodeTimes, Disconnect
+from spicereplay.protocol.enums import ChannelType, ClientInputs, ServerDisplay
 
 NAN = math.nan
 
@@ -325,21 +329,24 @@ def test_a_silent_server():
     )
 
 
-def pressed(draw_times, press_times):
-    count = len(draw_times) + len(press_times)
-    return full(
-        "messages",
-        channel=["display"] * len(draw_times) + ["inputs"] * len(press_times),
-        **{"from": ["server"] * len(draw_times) + ["client"] * len(press_times)},
-        name=["DRAW_COPY"] * len(draw_times) + ["KEY_DOWN"] * len(press_times),
-        time_s=[*draw_times, *press_times],
-        session=[0] * count,
+def pressed(draw_times, press_times, end):
+    """The tables of a session that was drawn and typed into at these times."""
+    seen = session(
+        channel(
+            ChannelType.DISPLAY, [Said(t, ServerDisplay.DRAW_COPY, bytes(57)) for t in draw_times], end=end
+        ),
+        channel(
+            ChannelType.INPUTS, (), [Said(t, ClientInputs.KEY_DOWN, bytes(4)) for t in press_times], end=end
+        ),
     )
+    return {
+        "messages": messages([seen], ORIGIN_NS),
+        "display_silence": display_silence([seen], ORIGIN_NS),
+    }
 
 
 def test_a_screen_that_does_not_answer_keys():
-    ended = full("channels", channel=["display"], end_s=[60.0])
-    found = one(find_network.screen_frozen, messages=pressed([1.0, 40.0], [10.0, 12.0, 14.0]), channels=ended)
+    found = one(find_network.screen_frozen, **pressed([1.0, 40.0], [10.0, 12.0, 14.0], 60.0))
     assert (found.severity, found.time_s) == ("critical", 10.0)
     assert "stood still for 30.0 s" in found.title
 
@@ -350,8 +357,20 @@ def test_a_screen_that_does_not_answer_keys():
     ids=["too few keys", "every key is answered", "answered within five seconds"],
 )
 def test_a_screen_that_has_nothing_to_show_is_not_frozen(drawn, keys):
-    ended = full("channels", channel=["display"], end_s=[42.0])
-    assert not said(find_network.screen_frozen, messages=pressed(drawn, keys), channels=ended)
+    assert not said(find_network.screen_frozen, **pressed(drawn, keys, 42.0))
+
+
+def test_what_the_capture_lacks_is_no_frozen_screen():
+    seen = pressed([1.0, 40.0], [10.0, 12.0, 14.0], 60.0)
+    seen["display_silence"]["holes"] = 1
+    assert not said(find_network.screen_frozen, **seen)
+
+
+def test_a_screen_that_stands_still_while_the_server_waits_for_the_client():
+    stalls = full("ack_stalls", channel=["display"], start_s=[9.0], end_s=[39.0], duration_s=[30.0])
+    found = one(find_network.screen_frozen, ack_stalls=stalls, **pressed([1.0, 40.0], [10, 12, 14], 60.0))
+    assert found.who == "client"
+    assert "waited for acknowledgements" in found.evidence[-1]
 
 
 def test_a_slow_way():
