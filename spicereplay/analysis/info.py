@@ -12,6 +12,7 @@ from spicereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
     from spicereplay.replay import Replay
+    from spicereplay.replay.identify import OtherConnection
 
 SCHEMA_VERSION: Final = 1
 """Of the dict below; rises when a key changes its meaning or goes away."""
@@ -27,17 +28,7 @@ def info(replay: Replay) -> dict[str, Any]:
         "duration_s": replay.duration_s,
         "packets": replay.packets,
         "sessions": [_session(session, replay) for session in replay.sessions],
-        "other": [
-            {
-                "client": other.client,
-                "server": other.server,
-                "what": other.what,
-                "detail": other.detail,
-                "bytes_from_client": other.bytes_from_client,
-                "bytes_from_server": other.bytes_from_server,
-            }
-            for other in replay.other
-        ],
+        "other": [_other(other, replay) for other in replay.other],
         "defects": len(replay.defects) + sum(len(session.defects) for session in replay.sessions),
     }
 
@@ -79,6 +70,26 @@ def _channel(log: ChannelLog, replay: Replay) -> dict[str, Any]:
         "client": log.client_address,
         "server": log.server_address,
         "assumptions": list(log.assumptions),
+    }
+
+
+def _other(other: OtherConnection, replay: Replay) -> dict[str, Any]:
+    """Return what a connection shows that is not SPICE, or whose SPICE cannot be read."""
+    directions = {Side.CLIENT: other.from_client, Side.SERVER: other.from_server}
+    return {
+        "client": other.client,
+        "server": other.server,
+        "what": other.what,
+        "detail": other.detail,
+        "start_s": (other.start_time_ns - replay.start_time_ns) / NS_PER_S,
+        "duration_s": (other.end_time_ns - other.start_time_ns) / NS_PER_S,
+        "bytes_from_client": other.bytes_from_client,
+        "bytes_from_server": other.bytes_from_server,
+        **{
+            f"{what}_from_{side}": getattr(facts, what)
+            for what in ("segments", "retransmitted_bytes", "out_of_order", "zero_windows")
+            for side, facts in directions.items()
+        },
     }
 
 

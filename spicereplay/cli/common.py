@@ -115,12 +115,12 @@ def progress() -> Iterator[Progress | None]:
 
 
 @contextlib.contextmanager
-def opened(path: Path, keylog: Path | None = None) -> Iterator[Replay]:
+def opened(path: Path, keylog: Path | None = None, *, require_spice: bool = True) -> Iterator[Replay]:
     """Open an input with a progress bar; `keylog` is a file with the secrets of its TLS connections."""
     from spicereplay.replay import replay
 
     with progress() as tell:
-        found = replay(path, progress=tell, keylog=keylog)
+        found = replay(path, progress=tell, keylog=keylog, require_spice=require_spice)
     with found:
         yield found
 

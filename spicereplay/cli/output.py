@@ -113,10 +113,36 @@ def print_info(facts: Mapping[str, Any]) -> None:
             for sentence in channel.get("assumptions", ()):
                 print(f"  {channel['channel']}/{channel['channel_id']}: {visible(sentence)}")
         print()
-    for connection in facts.get("other", ()):
-        print(
-            f"not read: {connection['client']} → {connection['server']} looks like {connection['what'].upper()}"
-            f" ({visible(connection['detail'])})"
+    others = facts.get("other", ())
+    if others:
+        print("connections that are no SPICE, or whose SPICE cannot be read:")
+        print_rows(
+            (
+                "client",
+                "server",
+                "looks like",
+                "from s",
+                "for s",
+                "bytes from server",
+                "from client",
+                "sent again",
+                "zero windows",
+            ),
+            (
+                (
+                    o["client"],
+                    o["server"],
+                    f"{o['what'].upper()} ({visible(o['detail'])})" if o["detail"] else o["what"].upper(),
+                    f"{o['start_s']:.2f}",
+                    f"{o['duration_s']:.2f}",
+                    str(o["bytes_from_server"]),
+                    str(o["bytes_from_client"]),
+                    str(o["retransmitted_bytes_from_server"] + o["retransmitted_bytes_from_client"]),
+                    str(o["zero_windows_from_server"] + o["zero_windows_from_client"]),
+                )
+                for o in others
+            ),
+            range(3, 9),
         )
 
 

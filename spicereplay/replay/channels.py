@@ -16,7 +16,7 @@ from spicereplay.protocol.link import LinkStatus
 from spicereplay.replay import identify
 from spicereplay.replay.inference import infer
 from spicereplay.session.log import ChannelLog, Gap, GapCause
-from spicereplay.transport import websocket
+from spicereplay.transport import http_connect, websocket
 from spicereplay.transport.tls.keylog import NO_KEYS, KeyLog
 
 
@@ -46,9 +46,33 @@ def watch(
     connection under TLS is opened with `keys` and then like any other; which it cannot, it is listed with the
     reason. `release` is told which part of the capture file was read through.
     """
-    heads = [s.read(0, identify.LOOK_BYTES) for s in connection.streams]
-    if assumed is not None or identify.recognise(heads)[0] != "tls":
+    if assumed is not None:
         return _watch(connection, limits, defects, assumed, release)
+    target, connection = _behind_proxy(connection)
+    found = _opened(connection, limits, defects, keys, release)
+    if target is not None and isinstance(found, Watched):
+        found.log.assumptions.insert(0, f"through an HTTP proxy, which was asked for {target}")
+    return found
+
+
+def _behind_proxy(connection: Connection) -> tuple[str | None, Connection]:
+    """Return what a proxy was asked for, and the connection without that; None and the connection as it is."""
+    streams = connection.streams
+    for client in (0, 1):
+        found = http_connect.tunnel(streams[client], streams[1 - client])
+        if found is not None:
+            pair = (found.client, found.server) if client == 0 else (found.server, found.client)
+            return found.target, replace(connection, streams=pair)
+    return None, connection
+
+
+def _opened(
+    connection: Connection, limits: Limits, defects: DefectLog, keys: KeyLog, release: Release | None
+) -> Watched | identify.OtherConnection:
+    """Read a connection that may be under TLS."""
+    heads = [s.read(0, identify.LOOK_BYTES) for s in connection.streams]
+    if identify.recognise(heads)[0] != "tls":
+        return _watch(connection, limits, defects, None, release)
     if not keys:
         return identify.other(connection)
     # The cryptography library is loaded when there is something to open with it.
@@ -88,8 +112,14 @@ def _watch(
         if client is None:
             if _is_something_else(streams):
                 return identify.other(connection)
-            assumed = infer(streams, limits)
-            if assumed is None:
+            # Frame headers are few among the bytes: plain inference would read over them and call them damage.
+            within = _within_frames(streams, limits, defects, str(connection))
+            if within is not None:
+                streams, client, assumed = within
+                unwrapped = ["carried in WebSocket frames, whose beginning is not captured"]
+            else:
+                assumed = infer(streams, limits)
+            if client is None and assumed is None:
                 return identify.other(connection)
     if assumed is not None:
         client = assumed[0]
@@ -120,6 +150,28 @@ def _watch(
             )
     defects.extend(connection.defects)
     return Watched(log, engine, connection, client)
+
+
+def _within_frames(
+    streams: tuple[ByteStream, ByteStream], limits: Limits, defects: DefectLog, where: str
+) -> tuple[tuple[ByteStream, ByteStream], int | None, tuple[int, Assumption] | None] | None:
+    """Look for SPICE within WebSocket frames whose handshake is not captured.
+
+    Returns the payloads, and either the client that a link stage names or what is assumed; None: there is no SPICE.
+    """
+    for i in (0, 1):
+        begin = websocket.frames_begin(streams[i], streams[1 - i])
+        if begin is None:
+            continue
+        own = DefectLog(limits.defects_per_kind)
+        pair = websocket.unwrap(streams[i], streams[1 - i], own, where, begin)
+        payloads = pair if i == 0 else (pair[1], pair[0])
+        client = identify.spice_client_of(payloads)
+        assumed = infer(payloads, limits) if client is None else None
+        if client is not None or assumed is not None:
+            defects.extend(own)
+            return payloads, client, assumed
+    return None
 
 
 def _run(

@@ -75,11 +75,13 @@ def replay(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
     keylog: str | Path | None = None,
+    require_spice: bool = True,
 ) -> Replay:
     """Open a capture, bug report or directory of either and rebuild its sessions.
 
     `keylog` names a file with the secrets of TLS connections (SSLKEYLOGFILE format); those inside a pcapng are used
-    besides. What clients record themselves lies above TLS and needs none.
+    besides. What clients record themselves lies above TLS and needs none. Without `require_spice` a capture that
+    holds no readable SPICE gives no sessions, and what its connections look like.
 
     Raises `NotACaptureError` for something else, `NoSpiceError` (which says what was there instead) for a capture
     without readable SPICE, `InputError` for what cannot be read at all, `UsageError` for a `keylog` that is no key
@@ -92,6 +94,8 @@ def replay(
         match found.kind:
             case InputKind.CAPTURE:
                 replayed = _capture(opening, given)
+                if require_spice and not replayed.sessions:
+                    raise no_spice(replayed)
             case InputKind.BUG_REPORT:
                 replayed = _bug_report(opening)
             case InputKind.CAPTURE_DIRECTORY:
@@ -156,8 +160,6 @@ def _capture(opening: _Opening, keylog: bytes) -> Replay:
             other.append(found)
     if tell is not None:
         tell(len(capture.connections), len(capture.connections))
-    if not watched:
-        raise NoSpiceError(_nothing_found(path, capture, other))
     for unread in other:
         if unread.what == "tls":
             defects.add(
@@ -280,6 +282,7 @@ def _capture_directory(opening: _Opening) -> Replay:
     )
 
 
-def _nothing_found(path: Path, capture: Capture, other: list[identify.OtherConnection]) -> str:
-    what = identify.summary(other) or "no TCP connection with payload"
-    return f"{path.name}: no SPICE in {capture.packets} packets: {what}"
+def no_spice(replayed: Replay) -> NoSpiceError:
+    """Return the error about a capture without sessions: it says what is there instead."""
+    what = identify.summary(replayed.other) or "no TCP connection with payload"
+    return NoSpiceError(f"{replayed.path.name}: no SPICE in {replayed.packets} packets: {what}")

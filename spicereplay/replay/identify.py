@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from spicereplay.bytestream import ByteStream
+from spicereplay.bytestream import ByteStream, DirectionFacts
 from spicereplay.capture.connection import Connection
 from spicereplay.protocol.link import HEADER_BYTES, LINK_REPLY_BYTES, MAGIC
 from spicereplay.transport.websocket import is_websocket
@@ -31,6 +31,9 @@ class OtherConnection:
     bytes_from_server: int
     start_time_ns: int
     end_time_ns: int
+    from_client: DirectionFacts = field(default_factory=DirectionFacts)
+    """What the TCP headers say, which no encryption hides."""
+    from_server: DirectionFacts = field(default_factory=DirectionFacts)
 
 
 def spice_client_of(streams: tuple[ByteStream, ByteStream]) -> int | None:
@@ -83,6 +86,8 @@ def other(connection: Connection) -> OtherConnection:
         bytes_from_server=connection.streams[1 - client].captured_bytes,
         start_time_ns=connection.first_time_ns,
         end_time_ns=connection.last_time_ns,
+        from_client=connection.facts[client],
+        from_server=connection.facts[1 - client],
     )
 
 

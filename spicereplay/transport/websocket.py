@@ -7,6 +7,7 @@ new stream's `spill`. Source: RFC 6455 section 5.2; spice-wire.md 2.7.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from spicereplay.bytestream import ByteStream
 from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.units import MIB
 
 REQUEST_BYTES: Final = 16 * 1024
 """Longest HTTP prologue looked at; spice-server takes 4096."""
@@ -22,6 +24,18 @@ CONTROL_BYTES: Final = 125
 """Longest payload of a control frame. Source: RFC 6455 section 5.5."""
 CHAIN: Final = 3
 """Frame headers that must follow each other before a position behind a hole counts as a frame border."""
+SEARCH_BYTES: Final = 16 * MIB
+"""How far behind a damaged place a frame border is looked for; a frame seldom holds more than one SPICE message."""
+BEGIN_BYTES: Final = MIB
+"""The same at the beginning of a stream of which nothing says that it consists of frames."""
+_BORDERS: Final = {
+    masked: re.compile(b"[\x02\x80-\x82](?=[%s]|$)" % b, re.DOTALL)
+    for masked, b in (
+        (True, b"\x80-\xff"),
+        (False, b"\x00-\x7f"),
+    )
+}
+"""What the first byte of a data frame looks like, and whether the second one says that it is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +64,37 @@ def is_websocket(client: ByteStream, server: ByteStream) -> bool:
     return prologue_end(client, b"GET ") is not None or prologue_end(server, b"HTTP/1.1 101") is not None
 
 
+def frames_begin(client: ByteStream, server: ByteStream) -> tuple[int, int] | None:
+    """Return where the first whole frames begin in two streams whose handshake is not there; None: nowhere.
+
+    Only a client's frames are masked. A stream without bytes says nothing, but one of the two has to have frames.
+    That three headers chain by chance happens: who unwraps the streams must find a protocol in them.
+    """
+    found: list[int] = []
+    for stream, masked in ((client, True), (server, False)):
+        at = _find_frame(stream, 0, masked, BEGIN_BYTES) if len(stream.position) else 0
+        if at is None:
+            return None
+        found.append(at)
+    return (found[0], found[1]) if len(client.position) or len(server.position) else None
+
+
 def unwrap(
-    client: ByteStream, server: ByteStream, defects: DefectLog, where: str
+    client: ByteStream,
+    server: ByteStream,
+    defects: DefectLog,
+    where: str,
+    start: tuple[int, int] | None = None,
 ) -> tuple[ByteStream, ByteStream]:
-    """Return the two payload streams of a connection for which `is_websocket` holds."""
+    """Return the two payload streams of a connection for which `is_websocket` holds.
+
+    Frames are read from `start` of each on, None: from the end of the handshake.
+    """
+    if start is None:
+        start = prologue_end(client, b"GET ") or 0, prologue_end(server, b"HTTP/1.1 101") or 0
     return (
-        _payloads(client, prologue_end(client, b"GET ") or 0, True, defects, f"{where} from client"),
-        _payloads(server, prologue_end(server, b"HTTP/1.1 101") or 0, False, defects, f"{where} from server"),
+        _payloads(client, start[0], True, defects, f"{where} from client"),
+        _payloads(server, start[1], False, defects, f"{where} from server"),
     )
 
 
@@ -92,12 +130,12 @@ def _frame_at(stream: ByteStream, position: int, masked: bool) -> _Frame | str |
     return _Frame(opcode, bool(head[0] & 128), mask, position + at, length)
 
 
-def _find_frame(stream: ByteStream, start: int, masked: bool) -> int | None:
-    """Find the first position from `start` on where `CHAIN` data frames follow each other."""
-    for at, piece in stream.pieces(start, stream.end):
-        for i in range(len(piece)):
-            if piece[i] in (0x82, 0x80, 0x02, 0x81) and _chains(stream, at + i, masked):
-                return at + i
+def _find_frame(stream: ByteStream, start: int, masked: bool, within: int = SEARCH_BYTES) -> int | None:
+    """Find the first of `within` positions from `start` on where `CHAIN` data frames follow each other."""
+    for at, piece in stream.pieces(start, min(stream.end, start + within)):
+        for border in _BORDERS[masked].finditer(piece):
+            if _chains(stream, at + border.start(), masked):
+                return at + border.start()
     return None
 
 
@@ -116,6 +154,7 @@ def _chains(stream: ByteStream, position: int, masked: bool) -> bool:
 def _payloads(stream: ByteStream, start: int, masked: bool, defects: DefectLog, where: str) -> ByteStream:
     builder = _Builder(stream)
     position = start
+    last_hole = max((at + length for at, length, _ in stream.gaps()), default=0)
     while position < stream.end:
         frame = _frame_at(stream, position, masked)
         if isinstance(frame, _Frame):
@@ -125,7 +164,7 @@ def _payloads(stream: ByteStream, start: int, masked: bool, defects: DefectLog, 
                 break
             position = frame.start + frame.length
             continue
-        if frame is None and not any(at + length > position for at, length, _ in stream.gaps()):
+        if frame is None and position >= last_hole:
             break  # the capture ends within a frame header
         reason = frame or "a frame header lies in a hole"
         found = _find_frame(stream, position + 1, masked)

@@ -161,7 +161,7 @@ def test_fail_on_turns_findings_into_an_exit_code(flapping: Path, fixtures: Path
         (("info", "no/such/file.pcap"), 3),
         (("info", "EMPTY"), 3),
         (("info", "TEXT"), 3),
-        (("info", "TLS"), 3),
+        (("findings", "TLS"), 3),
         (("info", "FOLDER"), 3),
     ],
 )
@@ -185,6 +185,20 @@ def test_exit_codes_and_one_line_errors(
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1
         assert done.stderr.startswith("spicereplay: ")
+
+
+def test_what_tls_shows_without_its_keys_is_told(shared_tls: Path) -> None:
+    """Its connections, sizes, times and TCP health; that there is nothing more to be had is still an error."""
+    done = run("info", shared_tls, "--json")
+    assert done.returncode == 3
+    assert "no SPICE in" in done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["sessions"] == []
+    assert [other["what"] for other in facts["other"]] == ["tls", "tls"]
+    for other in facts["other"]:
+        assert min(other["bytes_from_server"], other["duration_s"], other["segments_from_client"]) > 0
+    shown = run("info", shared_tls).stdout
+    assert shown.count("TLS (no keys given)") == 2
 
 
 @pytest.fixture
