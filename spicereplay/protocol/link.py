@@ -1,7 +1,8 @@
 """The link stage: what both sides say before the first message.
 
 `parse_link` is a pure function of the bytes seen so far from each side, so it gives the same answer however they
-were cut; call it again when there are more. Source: spice-wire.md 2.
+were cut; call it again when there are more. It serves an observer, and either side, which hands in what it has
+sent itself. `link_message`, `link_reply` and the like build what each side sends. Source: spice-wire.md 2.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from typing import Final
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import caps
 from spicereplay.protocol.enums import ChannelType, LinkError, Side
+from spicereplay.protocol.messages.link import LinkHeader, LinkMess, LinkReply
+from spicereplay.protocol.wire import build
 
 MAGIC: Final = b"REDQ"
 HEADER_BYTES: Final = 16
 LINK_MESS_BYTES: Final = 18
 LINK_REPLY_BYTES: Final = 178
+MAJOR_VERSION: Final = 2
+MINOR_VERSION: Final = 2
+PUBLIC_KEY_BYTES: Final = 162
 TICKET_BYTES: Final = 128
 MECHANISM_SPICE: Final = 1
 MECHANISM_SASL: Final = 2
@@ -285,6 +291,57 @@ def _sasl(c: _Reader, s: _Reader, told: _Told, limits: Limits) -> tuple[LinkStat
     if result:
         return LinkStatus.REFUSED, f"SASL: {s.item()[:200].rstrip(bytes(1)).decode('utf-8', 'replace')}"
     return LinkStatus.ESTABLISHED, ""
+
+
+# --- what either side sends ---------------------------------------------------------------------------
+
+
+def _with_header(body: bytes) -> bytes:
+    return build(LinkHeader(MAGIC, MAJOR_VERSION, MINOR_VERSION, len(body))) + body
+
+
+def link_message(
+    channel: ChannelType,
+    channel_id: int,
+    *,
+    connection_id: int = 0,
+    common_caps: tuple[int, ...] = (),
+    channel_caps: tuple[int, ...] = (),
+) -> bytes:
+    """Return what a client begins with; `connection_id` is 0 for the first main channel, else MAIN_INIT's session id.
+
+    Capabilities are words, as `caps.words` makes them.
+    """
+    words = (*common_caps, *channel_caps)
+    counts = len(common_caps), len(channel_caps)
+    return _with_header(build(LinkMess(connection_id, channel, channel_id, *counts, words)))
+
+
+def link_reply(
+    public_key: bytes, *, common_caps: tuple[int, ...] = (), channel_caps: tuple[int, ...] = ()
+) -> bytes:
+    """Return a server's answer to a link message that it accepts; `public_key` as in `ticket.TicketKey`."""
+    words = (*common_caps, *channel_caps)
+    counts = len(common_caps), len(channel_caps)
+    return _with_header(build(LinkReply(LinkError.OK, public_key, *counts, words)))
+
+
+def link_refusal(error: LinkError) -> bytes:
+    """Return a server's answer to a link message, or in place of a result, that it refuses; it closes afterwards."""
+    return _with_header(build(LinkReply(error, bytes(PUBLIC_KEY_BYTES), 0, 0, None)))
+
+
+def authentication(ticket: bytes, *, selection: bool) -> bytes:
+    """Return what a client sends to authenticate with a ticket.
+
+    `selection` says whether both sides announced AUTH_SELECTION: then the mechanism is named first.
+    """
+    return (MECHANISM_SPICE.to_bytes(4, "little") if selection else b"") + ticket
+
+
+def link_result(error: LinkError) -> bytes:
+    """Return a server's last word of the link stage."""
+    return int(error).to_bytes(4, "little")
 
 
 def error_name(code: int) -> str:
