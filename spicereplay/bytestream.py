@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +103,61 @@ class ByteStream:
 
     def time_at(self, position: int) -> int:
         """Return the delivery time of the byte at `position`, or of the first one there is after it."""
-        i = int(np.searchsorted(self.position + self.length, position, "right"))
-        return int(self.time_ns[min(i, len(self.time_ns) - 1)])
+        i = max(0, int(np.searchsorted(self.position, position, "right")) - 1)
+        after = i + 1 < len(self.position) and position >= self.position[i] + self.length[i]
+        return int(self.time_ns[i + after])
+
+
+class SegmentEvent(StrEnum):
+    """What a segment can be besides the next one. Which rule decides is said in `capture.tcp_analysis`."""
+
+    RETRANSMISSION = "retransmission"
+    """Sent again, or late by so much that it can only have been sent again."""
+    FAST_RETRANSMISSION = "fast_retransmission"
+    """Sent again because duplicate ACKs asked for it."""
+    SPURIOUS_RETRANSMISSION = "spurious_retransmission"
+    """Sent again although it had been acknowledged."""
+    OUT_OF_ORDER = "out_of_order"
+    """Overtaken on the way by a later one."""
+    DUPLICATE_ACK = "duplicate_ack"
+    """A run of ACKs that repeat the one before: something behind a hole arrived."""
+    ZERO_WINDOW = "zero_window"
+    """A run of segments that announce that there is no room."""
+    WINDOW_FULL = "window_full"
+    """Goes exactly up to the end of the peer's receive window."""
+    ZERO_WINDOW_PROBE = "zero_window_probe"
+    """One byte into a window of 0, to see whether it has opened."""
+    KEEP_ALIVE = "keep_alive"
+    """Nothing, or one byte, from before what was sent last."""
+    RESET = "rst"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentEvents:
+    """Events of one direction in order of the capture: columns, one-dimensional and equally long."""
+
+    kind: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+    """Index into the members of `SegmentEvent`."""
+    time_ns: Int64Array = field(default_factory=_none)
+    position: Int64Array = field(default_factory=_none)
+    """Stream position of the first byte; of a `DUPLICATE_ACK` and a `ZERO_WINDOW` the peer's next byte."""
+    bytes: Int64Array = field(default_factory=_none)
+    """Payload."""
+    count: Int64Array = field(default_factory=_none)
+    """Segments of the run; 1 where there are no runs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowStalls:
+    """Periods in which the receiver's window left this direction nothing to send in; columns as above."""
+
+    start_ns: Int64Array = field(default_factory=_none)
+    end_ns: Int64Array = field(default_factory=_none)
+    """The ACK that made room; -1 where none did."""
+    window: Int64Array = field(default_factory=_none)
+    """Bytes of the window that was full; 0 where the period began with the announcement of a zero window."""
+    zero: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """Whether a window of 0 was announced in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +165,47 @@ class DirectionFacts:
     """What the TCP headers of one direction say beyond the bytes themselves. Sizes in bytes."""
 
     segments: int = 0
+    """Segments with payload."""
     payload_bytes: int = 0
     retransmitted_bytes: int = 0
     """Bytes that arrived again after they had been seen, keep-alive probes not counted."""
+    retransmitted_segments: int = 0
+    """SYN and FIN included, and segments whose first copy was lost before the capture point."""
+    fast_retransmissions: int = 0
+    spurious_retransmissions: int = 0
+    """Both are among `retransmitted_segments`."""
     out_of_order: int = 0
-    """Segments that arrived after a later one and were not retransmissions."""
+    """Segments that arrived after a later one and were not sent again."""
     conflicts: int = 0
     """Retransmissions whose bytes differ from those seen first."""
     keep_alives: int = 0
+    duplicate_acks: int = 0
+    """ACKs this side sent that repeat the one before."""
+    window_updates: int = 0
+    """Segments that only change the receive window of this side."""
     zero_windows: int = 0
     """Segments that announced a receive window of 0."""
+    zero_window_probes: int = 0
+    window_full: int | None = None
+    """Segments that filled the peer's receive window; None where its scale is not known."""
+    window_stalls: int | None = None
+    """Periods in which the peer's window was full or 0; None where its scale is not known."""
+    window_stalled_ns: int | None = None
+    """How long they were together."""
+    resets: int = 0
+    mss: int | None = None
+    """Largest segment this side takes, from its SYN; None where that was not seen or does not say."""
+    window_scale: int | None = None
+    """Shift of the windows this side announces, 0 where the two did not agree on one; None where that was not seen."""
+    syn_round_trip_ns: int | None = None
+    """From this side's SYN to the answer; None where either was not seen or the SYN was sent more than once."""
+    round_trips_ns: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.empty(0, np.float32), compare=False
+    )
+    """From a segment of this side to the ACK that covers it, in order of the ACKs."""
     sequence_wraps: int = 0
+    events: SegmentEvents = field(default_factory=SegmentEvents, compare=False)
+    stalls: WindowStalls = field(default_factory=WindowStalls, compare=False)
 
 
 def stream_of(data: bytes, time_ns: int = 0) -> ByteStream:

@@ -60,6 +60,8 @@ class Limits:
     """Channels of one run of sound; spice-server sends 2."""
     audio_rate_hz: int = 192_000
     """Samples per second of one run of sound; spice-server sends 48,000 or 44,100."""
+    sound_runs: int = 16_384
+    """Runs of sound (START..STOP) of one channel."""
     audio_packet_bytes: int = MIB
     """One packet of sound; spice-server's have 1920 bytes at most."""
     wav_bytes: int = 16 * KIB * MIB
@@ -98,6 +100,8 @@ class Limits:
     """Interfaces of one pcapng section."""
     flows: int = 1_000_000
     """TCP connections of one capture."""
+    tcp_events: int = 20_000
+    """Rows of `tcp_events`, and of `tcp_stalls`, of one TCP connection; the rest is counted in `tcp`."""
     fragment_bytes: int = 64 * MIB
     """IP fragments waiting for the rest of their datagram."""
 

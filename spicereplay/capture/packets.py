@@ -72,6 +72,8 @@ class PacketTable:
     flags: npt.NDArray[np.uint8]
     window: npt.NDArray[np.uint16]
     """As sent, not scaled."""
+    options: npt.NDArray[np.uint8]
+    """Bytes of TCP options; they end where the payload begins. 255 where they were not captured whole."""
     offset: Int64Array
     """Where the payload lies: 0 or more in the file, else at `-1 - offset` of `spill`."""
     length: npt.NDArray[np.int32]
@@ -103,6 +105,7 @@ _COLUMNS: Final[dict[str, Any]] = {
     "acknowledgement": np.uint32,
     "flags": np.uint8,
     "window": np.uint16,
+    "options": np.uint8,
     "offset": np.int64,
     "length": np.int32,
     "wire_length": np.int32,

@@ -8,7 +8,7 @@ out, with a defect. Of bytes sent twice the first arrival counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from spicereplay.capture._kernels.tcp import Fact
 from spicereplay.capture.connection import Connection
 from spicereplay.capture.container import MappedFile
 from spicereplay.capture.packets import PacketTable
+from spicereplay.capture.tcp_analysis import analyse
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import Limits
 
@@ -39,7 +40,6 @@ class _Chunks:
     row: Int64Array
     """Row of the packet table each comes from."""
     retransmitted_bytes: int = 0
-    out_of_order: int = 0
     conflicts: int = 0
 
 
@@ -74,7 +74,6 @@ def reassemble(
             table.sequence,
             table.acknowledgement,
             table.flags,
-            table.window,
             table.length,
             table.wire_length,
             connection_starts,
@@ -92,9 +91,11 @@ def reassemble(
             count = room
             break
         room = min(2 * room, limits.flows, len(order))
-    places = np.flatnonzero(position[: connection_starts[count]] == kernel.WILD)
-    wild = set((np.searchsorted(connection_starts[:count], places, "right") - 1).tolist())
-    first_rows = order[connection_starts[:count]]
+    connection_starts = connection_starts[: count + 1]
+    analysis = analyse(table, file, order, connection_starts, position, facts[:count], limits, defects)
+    places = np.flatnonzero(position[: connection_starts[-1]] == kernel.WILD)
+    wild = set((np.searchsorted(connection_starts[:-1], places, "right") - 1).tolist())
+    first_rows = order[connection_starts[:-1]]
     return [
         _connection(
             table,
@@ -102,6 +103,7 @@ def reassemble(
             order[connection_starts[c] : connection_starts[c + 1]],
             position[connection_starts[c] : connection_starts[c + 1]],
             facts[c].tolist(),
+            (analysis.facts(c, 0), analysis.facts(c, 1)),
             int(connection_starts[c]),
             c in wild,
             limits,
@@ -116,6 +118,7 @@ def _connection(
     rows: Int64Array,
     position: Int64Array,
     facts: _FactsOfSides,
+    analysed: tuple[DirectionFacts, DirectionFacts],
     base: int,
     wild: bool,
     limits: Limits,
@@ -142,7 +145,7 @@ def _connection(
             late = facts[side][Fact.LATE] > 0
             chunks = _chunks(table, file, rows[mine], position[mine], late, where, defects)
         streams.append(_stream(table, file, chunks, facts[side]))
-        found.append(_facts(chunks, facts[side]))
+        found.append(_with_bytes(analysed[side], chunks, facts[side]))
     closing = [side[Fact.CLOSED_AT] for side in facts if side[Fact.CLOSED_AT] >= 0]
     times = table.time_ns[rows]
     return Connection(
@@ -197,8 +200,6 @@ def _sorted_chunks(
     defects: DefectLog,
 ) -> _Chunks:
     """Return the chunks of a direction in which segments come late, again, or over one another."""
-    sent_up_to = np.maximum.accumulate(position + table.wire_length[rows])
-    late = np.concatenate(([False], position[1:] < sent_up_to[:-1]))
     before = np.minimum(np.maximum(-position, 0), length)  # bytes of before position 0
     keep = np.flatnonzero(before < length)
     order = keep[np.argsort((position + before)[keep], kind="stable")]
@@ -254,7 +255,6 @@ def _sorted_chunks(
         offset + np.where(offset >= 0, skip, -skip),
         rows[order][owner],
         retransmitted_bytes=int((stop - start - own_bytes).sum()),
-        out_of_order=int(np.count_nonzero(late[order] & (own_bytes == stop - start))),
         conflicts=len(conflicts),
     )
 
@@ -315,15 +315,14 @@ def _markers(table: PacketTable, chunks: _Chunks, end: int) -> Int64Array:
     return np.repeat(at, np.maximum(count, 0))
 
 
-def _facts(chunks: _Chunks, facts: list[int]) -> DirectionFacts:
+def _with_bytes(analysed: DirectionFacts, chunks: _Chunks, facts: list[int]) -> DirectionFacts:
+    """Add what the bytes show to what the headers do."""
     end = int(chunks.position[-1] + chunks.length[-1]) if len(chunks.row) else 0
-    return DirectionFacts(
+    return replace(
+        analysed,
         segments=facts[Fact.SEGMENTS],
         payload_bytes=facts[Fact.PAYLOAD_BYTES],
         retransmitted_bytes=chunks.retransmitted_bytes,
-        out_of_order=chunks.out_of_order,
         conflicts=chunks.conflicts,
-        keep_alives=facts[Fact.KEEP_ALIVES],
-        zero_windows=facts[Fact.ZERO_WINDOWS],
         sequence_wraps=(facts[Fact.FIRST_SEQUENCE] + max(end - 1, 0)) >> 32,
     )

@@ -45,6 +45,7 @@ def tcp_segments(
     acknowledgement: U32,
     flags: U8,
     window: U16,
+    options: U8,
     payload: I64,
     length: I32,
     wire_length: I32,

@@ -33,6 +33,8 @@ cdef enum:
     TYPE_ERSPAN = 0x88BE
     TYPE_LLC = 0  # counted under 0, which is no EtherType
 
+    OPTIONS_CUT = 255
+
     KEY_BYTES = 40
     KEY_COMPARED = 37
     KEY_FIRST_IS_LOWER = 37
@@ -45,6 +47,7 @@ cdef struct Segment:
     uint32_t acknowledgement
     uint8_t flags
     uint16_t window
+    uint8_t options
     int64_t at
     int64_t length
     int64_t wire_length
@@ -325,6 +328,7 @@ cdef int decode(
     s.flags = p[at + 13]
     s.window = be16(p + at + 14)
     at += header
+    s.options = <uint8_t>(header - 20) if at <= n else OPTIONS_CUT
     s.at = at
     s.wire_length = end - at
     s.length = max(0, min(n, end) - at)
@@ -420,6 +424,7 @@ def tcp_segments(
     uint32_t[::1] acknowledgement,
     uint8_t[::1] flags,
     uint16_t[::1] window,
+    uint8_t[::1] options,
     int64_t[::1] payload,
     int32_t[::1] length,
     int32_t[::1] wire_length,
@@ -443,7 +448,7 @@ def tcp_segments(
         offset.shape[0], captured.shape[0], wire.shape[0], link.shape[0], verdict.shape[0],
         fragment_at.shape[0], record.shape[0],
         flow.shape[0], side.shape[0], sequence.shape[0], acknowledgement.shape[0], flags.shape[0],
-        window.shape[0], payload.shape[0], length.shape[0], wire_length.shape[0],
+        window.shape[0], options.shape[0], payload.shape[0], length.shape[0], wire_length.shape[0],
     ):
         if n < count:
             raise ValueError("a column is shorter than the records")
@@ -489,6 +494,7 @@ def tcp_segments(
             acknowledgement[rows] = s.acknowledgement
             flags[rows] = s.flags
             window[rows] = s.window
+            options[rows] = s.options
             payload[rows] = at + s.at
             length[rows] = <int32_t>s.length
             wire_length[rows] = <int32_t>s.wire_length

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from spicereplay.bytestream import Buffer
 
 U8 = npt.NDArray[np.uint8]
-U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -15,17 +14,15 @@ I64 = npt.NDArray[np.int64]
 class Fact(IntEnum):
     SEGMENTS = 0
     PAYLOAD_BYTES = 1
-    KEEP_ALIVES = 2
-    ZERO_WINDOWS = 3
-    FIRST_SEQUENCE = 4
-    SYN = 5
-    HIGH = 6
-    ACKED = 7
-    FIN = 8
-    CLOSED = 9
-    CLOSED_AT = 10
-    LATE = 11
-    FACTS = 12
+    FIRST_SEQUENCE = 2
+    SYN = 3
+    HIGH = 4
+    ACKED = 5
+    FIN = 6
+    CLOSED = 7
+    CLOSED_AT = 8
+    LATE = 9
+    FACTS = 10
 
 NOWHERE: Final[int]
 WILD: Final[int]
@@ -38,7 +35,6 @@ def follow(
     sequence: U32,
     acknowledgement: U32,
     flags: U8,
-    window: U16,
     length: I32,
     wire_length: I32,
     connection_starts: I64,

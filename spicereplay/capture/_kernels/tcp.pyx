@@ -1,6 +1,6 @@
 """TCP segments to stream positions, and overlapping segments to the bytes that came first."""
 
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
 cpdef enum Fact:
@@ -8,17 +8,15 @@ cpdef enum Fact:
 
     SEGMENTS = 0
     PAYLOAD_BYTES = 1
-    KEEP_ALIVES = 2
-    ZERO_WINDOWS = 3
-    FIRST_SEQUENCE = 4
-    SYN = 5  # 1: sent a SYN, 2: sent a SYN that answers one, 3: its SYN is known from the answer
-    HIGH = 6  # one past the last byte sent
-    ACKED = 7  # one past the last byte acknowledged
-    FIN = 8  # position of the FIN, -1 if not seen
-    CLOSED = 9  # 1: FIN, 2: RST
-    CLOSED_AT = 10  # place in `order` of the segment that closed, -1 if none did
-    LATE = 11  # segments that begin before the end of an earlier one
-    FACTS = 12
+    FIRST_SEQUENCE = 2
+    SYN = 3  # 1: sent a SYN, 2: sent a SYN that answers one, 3: its SYN is known from the answer
+    HIGH = 4  # one past the last byte sent
+    ACKED = 5  # one past the last byte acknowledged
+    FIN = 6  # position of the FIN, -1 if not seen
+    CLOSED = 7  # 1: FIN, 2: RST
+    CLOSED_AT = 8  # place in `order` of the segment that closed, -1 if none did
+    LATE = 9  # segments that begin before the end of an earlier one
+    FACTS = 10
 
 cdef enum:
     FLAG_FIN = 1
@@ -51,8 +49,6 @@ cdef struct Side:
     int64_t fin
     int64_t segments
     int64_t payload
-    int64_t keep_alives
-    int64_t zero_windows
     int64_t late
     int64_t rows
     int closed
@@ -182,8 +178,6 @@ cdef inline void clear(Side *side) noexcept nogil:
     side.fin = -1
     side.segments = 0
     side.payload = 0
-    side.keep_alives = 0
-    side.zero_windows = 0
     side.late = 0
     side.rows = 0
     side.closed = 0
@@ -193,8 +187,6 @@ cdef inline void clear(Side *side) noexcept nogil:
 cdef inline void write_facts(Side *side, int64_t *out) noexcept nogil:
     out[<int>SEGMENTS] = side.segments
     out[<int>PAYLOAD_BYTES] = side.payload
-    out[<int>KEEP_ALIVES] = side.keep_alives
-    out[<int>ZERO_WINDOWS] = side.zero_windows
     out[<int>FIRST_SEQUENCE] = side.base
     out[<int>SYN] = side.syn
     out[<int>HIGH] = side.high
@@ -228,8 +220,7 @@ cdef int64_t place(Rows *rows, int64_t begin, int64_t end, int64_t k, Side *own,
             anew[0] = True
             return C_NOWHERE
     if size <= 1 and position == own.high - 1 and not flags & (FLAG_SYN | FLAG_FIN):
-        own.keep_alives += 1  # Source: RFC 1122 4.2.3.6
-        return C_NOWHERE
+        return C_NOWHERE  # a keep-alive. Source: RFC 1122 4.2.3.6
     if flags & FLAG_FIN and own.fin < 0 and position + size >= 0:
         own.fin = position + size
     if size == 0:
@@ -248,7 +239,6 @@ def follow(
     const uint32_t[::1] sequence,
     const uint32_t[::1] acknowledgement,
     const uint8_t[::1] flags,
-    const uint16_t[::1] window,
     const int32_t[::1] length,
     const int32_t[::1] wire_length,
     int64_t[::1] connection_starts,
@@ -271,8 +261,8 @@ def follow(
     cdef uint8_t flag
     cdef bint anew, fresh, wanted
     for k in (
-        side.shape[0], sequence.shape[0], acknowledgement.shape[0], flags.shape[0], window.shape[0],
-        length.shape[0], wire_length.shape[0], position.shape[0],
+        side.shape[0], sequence.shape[0], acknowledgement.shape[0], flags.shape[0], length.shape[0],
+        wire_length.shape[0], position.shape[0],
     ):
         if k < n:
             raise ValueError("a column is too short")
@@ -346,8 +336,6 @@ def follow(
                     own.closed_at = k
                 if flag & FLAG_RST:
                     continue
-                if window[row] == 0 and not flag & FLAG_SYN:
-                    own.zero_windows += 1
                 if flag & FLAG_ACK and peer.has_base:
                     acked = unwrap(acknowledgement[row], peer)
                     if acked > peer.acked and not is_far(acked, peer):
