@@ -1,0 +1,232 @@
+"""Pictures of a difference: what was expected, what came, and where they differ.
+
+A manifest holds no pixels, so there are three kinds of expected picture: the true one, from another build or because
+our own decoder made the recorded one while another program's is judged; for lossy codecs the block means of the
+manifest, which are coarse; for lossless codecs none, and only the blocks that differ can be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from spicereplay.golden.digest import Pixels, block_box, block_digests, block_means, differing_blocks, grid_of
+from spicereplay.golden.manifest import Entry, Key
+from spicereplay.replay.picture import checkerboard
+
+Rgb = npt.NDArray[np.uint8]
+"""(height, width, 3) uint8 R, G, B."""
+
+PANEL_PX: Final = 400
+"""Small pictures are enlarged on the sheet, each pixel to a square, up to this side."""
+PANEL_MOST_PX: Final = 1600
+"""Larger ones are shrunk to it."""
+_MARGIN: Final = 16
+_CAPTION: Final = 26
+_BACKGROUND: Final = (246, 246, 244)
+_INK: Final = (40, 40, 40)
+_FAINT: Final = (120, 120, 120)
+_MARK: Final = np.array((222, 36, 42), np.uint8)
+_VISIBLE_LEVELS: Final = 96
+"""The least that a differing pixel is marked with, of 255: one bit must be seen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """What is known of one difference."""
+
+    key: Key
+    expected: Entry | None
+    """Its line; None: there is none."""
+    got: Pixels | None
+    """None: no picture came."""
+    reference: Pixels | None = None
+    """The true expected picture."""
+
+
+def write_pictures(folder: Path, capture: Path, pair: Pair) -> tuple[Path, ...]:
+    """Write what there is into `folder`, and return the files: the sheet for people first.
+
+    `NAME.png` shows all side by side; `NAME.got.png` and `NAME.expected.png` are the pixels themselves.
+    """
+    name = _name(capture, pair.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Rgb] = {}
+    panels: list[tuple[str, str, Rgb]] = []
+    expected = _expected(pair)
+    if expected is not None:
+        panels.append(expected)
+        if pair.reference is not None:
+            files["expected"] = _rgba(pair.reference)
+    if pair.got is not None:
+        panels.append(("got", _size(pair.got.size), shown(pair.got)))
+        files["got"] = _rgba(pair.got)
+    difference = _difference(pair)
+    if difference is not None:
+        panels.append(difference)
+    if not panels:
+        return ()
+    written = [folder / f"{name}.png"]
+    _save(written[0], sheet(f"{capture.name}: {pair.key}", panels))
+    for kind, pixels in files.items():
+        written.append(folder / f"{name}.{kind}.png")
+        _save(written[-1], pixels)
+    return tuple(written)
+
+
+def _name(capture: Path, key: Key) -> str:
+    """Return a file's name for a picture; captures of one name are told apart by their folder."""
+    place = f"{capture.absolute().parent.name}-{capture.name}"
+    text = f"{place}-{key.session}-{key.channel}-{key.row}-{key.kind}-{key.what}"
+    if key.ordinal:
+        text += f"-{key.ordinal}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lower()
+
+
+def shown(pixels: Pixels) -> Rgb:
+    """Return a picture as a person should see it: a checkerboard where it is transparent or unknown."""
+    height, width = pixels.bgra.shape[:2]
+    bgra = pixels.bgra.astype(np.uint16)
+    rgb, alpha = bgra[..., [2, 1, 0]], bgra[..., 3:]
+    board = checkerboard(height, width).astype(np.uint16)[..., None]
+    if not pixels.alpha:
+        out = rgb
+    elif not rgb.any():
+        out = np.broadcast_to(alpha, rgb.shape)  # a mask: grey levels
+    else:
+        out = np.minimum(rgb + board * (255 - alpha) // 255, 255)
+    out = out.astype(np.uint8)
+    if pixels.unknown is not None:
+        out[pixels.unknown] = board[pixels.unknown].astype(np.uint8)
+    return np.ascontiguousarray(out, np.uint8)
+
+
+def _rgba(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels.bgra[..., [2, 1, 0, 3]])
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]} px"
+
+
+def _expected(pair: Pair) -> tuple[str, str, Rgb] | None:
+    if pair.reference is not None:
+        return "expected", _size(pair.reference.size), shown(pair.reference)
+    entry = pair.expected
+    if entry is None or not entry.lossy or not entry.grid:
+        return None
+    size = entry.width, entry.height
+    columns, rows = grid_of(size)
+    means = np.frombuffer(entry.grid, np.uint8).reshape(rows, columns, -1)
+    out = np.empty((entry.height, entry.width, 3), np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            out[block_box(size, column, row).slices] = means[row, column, [2, 1, 0]]
+    return "expected, roughly", f"mean colours of {columns}×{rows} blocks", out
+
+
+def _difference(pair: Pair) -> tuple[str, str, Rgb] | None:
+    """Return a faint picture of what came with what differs in red."""
+    got, entry = pair.got, pair.expected
+    if got is None or entry is None:
+        return None
+    faint = _faint(shown(got))
+    if pair.reference is not None:
+        if pair.reference.size != got.size:
+            return None
+        apart = np.abs(got.bgra.astype(np.int16) - pair.reference.bgra).max(axis=2)
+        differing = apart > 0
+        strength = np.maximum(apart, _VISIBLE_LEVELS)[differing, None].astype(np.float64) / 255
+        faint[differing] = (faint[differing] * (1 - strength) + _MARK * strength).astype(np.uint8)
+        return "difference", f"{int(differing.sum())} px differ, by up to {int(apart.max())} levels", faint
+    if (entry.width, entry.height) != got.size or entry.lossy:
+        return _coarse(pair, faint) if entry.lossy else None
+    boxes = differing_blocks(got.size, entry.grid, block_digests(got))
+    if not boxes:
+        return None
+    for box in boxes:
+        _outline(faint, box.slices)
+    columns, rows = grid_of(got.size)
+    return "where", f"{len(boxes)} of {columns * rows} blocks differ", faint
+
+
+def _coarse(pair: Pair, faint: Rgb) -> tuple[str, str, Rgb] | None:
+    """Mark the blocks of a lossy picture whose mean colours differ."""
+    got, entry = pair.got, pair.expected
+    if got is None or entry is None or (entry.width, entry.height) != got.size:
+        return None
+    now = block_means(got)
+    if len(now) != len(entry.grid):
+        return None
+    columns, rows = grid_of(got.size)
+    apart = np.abs(np.frombuffer(now, np.uint8).astype(np.int16) - np.frombuffer(entry.grid, np.uint8))
+    worst = apart.reshape(rows, columns, -1).max(axis=2)
+    for row, column in np.argwhere(worst > 0).tolist():
+        _outline(faint, block_box(got.size, column, row).slices)
+    if not worst.any():
+        return "difference", "too small for the mean of any block", faint
+    return (
+        "where",
+        f"means of {int((worst > 0).sum())} blocks differ, by up to {int(worst.max())} levels",
+        faint,
+    )
+
+
+def _faint(rgb: Rgb) -> Rgb:
+    grey = rgb.astype(np.uint16).mean(axis=2, keepdims=True)
+    return np.ascontiguousarray(np.broadcast_to((grey // 3 + 165).astype(np.uint8), rgb.shape))
+
+
+def _outline(rgb: Rgb, place: tuple[slice, slice]) -> None:
+    view = rgb[place]
+    wide = max(1, min(view.shape[:2]) // 24)
+    inner = view[wide:-wide, wide:-wide].copy()
+    view[...] = _MARK
+    view[wide:-wide, wide:-wide] = (inner.astype(np.uint16) * 3 + _MARK) // 4
+
+
+def sheet(title: str, panels: list[tuple[str, str, Rgb]]) -> Rgb:
+    """Return pictures side by side under a title, each with a caption and a remark."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    fitted = [(caption, remark, _fitted(pixels)) for caption, remark, pixels in panels]
+    bold, plain = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
+    widths = [max(p.shape[1], int(plain.getlength(f"{c}   {r}")) + 24) for c, r, p in fitted]
+    width = max(sum(widths) + _MARGIN * (len(fitted) + 1), int(bold.getlength(title)) + 2 * _MARGIN)
+    height = max(p.shape[0] for _, _, p in fitted) + 3 * _MARGIN + 2 * _CAPTION
+    image = Image.new("RGB", (width, height), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    draw.text((_MARGIN, _MARGIN), title, _INK, bold)
+    left, top = _MARGIN, _MARGIN + _CAPTION
+    for (caption, remark, pixels), wide in zip(fitted, widths, strict=True):
+        draw.text((left, top), caption, _INK, plain)
+        draw.text((left + plain.getlength(caption + "   "), top), remark, _FAINT, plain)
+        image.paste(Image.fromarray(pixels), (left, top + _CAPTION))
+        left += wide + _MARGIN
+    return np.asarray(image)
+
+
+def _fitted(rgb: Rgb) -> Rgb:
+    """Enlarge a small picture by a whole number; shrink one that is too large."""
+    from PIL import Image
+
+    longest = max(rgb.shape[:2])
+    times = PANEL_PX // longest
+    if times > 1:
+        return np.repeat(np.repeat(rgb, times, axis=0), times, axis=1)
+    if longest <= PANEL_MOST_PX:
+        return rgb
+    image = Image.fromarray(rgb)
+    image.thumbnail((PANEL_MOST_PX, PANEL_MOST_PX))
+    return np.asarray(image)
+
+
+def _save(path: Path, pixels: Any) -> None:
+    from PIL import Image
+
+    Image.fromarray(pixels).save(path, "PNG", compress_level=3)
