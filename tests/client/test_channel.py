@@ -1,0 +1,86 @@
+"""What a client answers on every channel: acknowledgements, PONGs, and nothing unasked."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spicereplay.client.channel import ChannelClient, Outgoing
+from spicereplay.client.options import ClientOptions
+from spicereplay.client.shared import Shared
+from spicereplay.protocol.enums import ChannelType, ClientCommon, ServerCommon, ServerCursor, Side
+from spicereplay.protocol.events import MessageSeen
+
+S = 1_000_000_000
+
+
+def client(channel: ChannelType = ChannelType.CURSOR) -> ChannelClient:
+    return ChannelClient(channel, 0, ClientOptions(), Shared())
+
+
+def said(kind: int, body: bytes = b"", *, sub: bool = False) -> MessageSeen:
+    return MessageSeen(0, Side.SERVER, kind, len(body), 1, sub, False, body)
+
+
+def set_ack(window: int, generation: int = 1) -> MessageSeen:
+    return said(ServerCommon.SET_ACK, struct.pack("<II", generation, window))
+
+
+def test_a_ping_is_answered_with_its_id_and_stamp_and_without_its_padding() -> None:
+    mine = client()
+    mine.received(said(ServerCommon.PING, struct.pack("<IQ", 7, 99) + bytes(500)), 5 * S)
+    assert mine.take() == [Outgoing(ClientCommon.PONG, struct.pack("<IQ", 7, 99))]
+    assert mine.take() == []
+    seen = mine.baseline()
+    assert (seen.pings, seen.pongs, seen.bytes_in, seen.bytes_out) == (1, 1, 518, 18)
+    assert (seen.last_received_ns, seen.last_action) == (5 * S, "sent PONG")
+
+
+@given(st.integers(1, 50), st.lists(st.booleans(), max_size=200))
+def test_every_window_of_messages_is_acknowledged_once(window: int, subs: list[bool]) -> None:
+    mine = client()
+    mine.received(set_ack(window, 3), 0)
+    assert mine.take() == [Outgoing(ClientCommon.ACK_SYNC, struct.pack("<I", 3))]
+    for sub in subs:
+        mine.received(said(ServerCursor.HIDE, sub=sub), S)
+    counted = subs.count(False)
+    assert [out.type for out in mine.take()] == [ClientCommon.ACK] * (counted // window)
+
+
+def test_a_new_window_starts_counting_again() -> None:
+    mine = client()
+    mine.received(set_ack(3), 0)
+    mine.received(said(ServerCursor.HIDE), 0)
+    mine.received(set_ack(2, 2), 0)
+    mine.take()
+    mine.received(said(ServerCursor.HIDE), 0)
+    assert mine.take() == []
+    mine.received(said(ServerCursor.HIDE), 0)
+    assert [out.type for out in mine.take()] == [ClientCommon.ACK]
+
+
+def test_without_a_window_nothing_is_acknowledged() -> None:
+    mine = client()
+    for _ in range(100):
+        mine.received(said(ServerCursor.HIDE), 0)
+    assert mine.take() == []
+
+
+@pytest.mark.parametrize(("severity", "shown"), [(0, "INFO"), (2, "ERROR"), (77, "WARN")])
+def test_what_the_server_says_is_told(severity: int, shown: str) -> None:
+    mine = client()
+    body = struct.pack("<QIIII", 0, severity, 0, 0, 2) + b"hi\0"
+    mine.received(said(ServerCommon.NOTIFY, body), S)
+    (notice,) = mine.notices()
+    assert (notice.severity.name, notice.source, notice.text) == (shown, "server", "hi")
+    assert mine.notices() == []
+
+
+@given(st.integers(0, 0xFFFF), st.binary(max_size=64), st.sampled_from(ChannelType))
+def test_no_message_of_a_server_raises(kind: int, body: bytes, channel: ChannelType) -> None:
+    mine = client(channel)
+    mine.received(said(kind, body), S)
+    seen = mine.baseline()
+    assert seen.received == {kind: 1}
+    assert sum(seen.unknown.values()) + seen.errors <= 1
