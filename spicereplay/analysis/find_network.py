@@ -34,8 +34,6 @@ FROZEN_S: Final = 5.0
 FROZEN_INPUTS: Final = 3
 """A single key need not change the picture; several do."""
 RETRANSMITTED_SHARE: Final = 0.01
-AUDIO_GAP_S: Final = 0.2
-"""Audio packets come every 10 ms (spice-wire.md 14); nobody buffers more than this without need."""
 
 
 def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
@@ -314,44 +312,6 @@ def disconnected(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def audio_gaps(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Find sound that stopped between START and STOP (spice-wire.md 14)."""
-    messages = tables["messages"]
-    sound = messages[(messages["channel"] == "playback") & (messages["from"] == "server")]
-    for session, group in sound.groupby("session", observed=True):
-        names = group["name"].astype(str)
-        data = group[names.isin(["DATA", "START", "STOP"])]
-        kind = data["name"].astype(str).to_numpy()
-        time_s = data["time_s"].to_numpy(np.float64)
-        between = (kind[:-1] == "DATA") & (kind[1:] == "DATA")
-        pause = np.where(between, np.diff(time_s), 0.0)
-        gaps = np.flatnonzero(pause >= AUDIO_GAP_S)
-        starts = int((names == "START").sum())
-        if len(gaps):
-            yield Finding(
-                "audio_gaps",
-                "warn",
-                f"Sound broke off {plural(len(gaps), 'time')}, for up to {pause.max():.2f} s",
-                tuple(
-                    cite(s, "capture")
-                    for s in examples(
-                        [f"no audio packet for {pause[g]:.2f} s from {time_s[g]:.2f} s on" for g in gaps]
-                    )
-                ),
-                float(time_s[gaps[0]]),
-                "network",
-            )
-        if starts >= 5 and len(time_s) and starts / max(time_s[-1] - time_s[0], 1.0) > 0.2:
-            yield Finding(
-                "playback_stop_start",
-                "info",
-                f"Sound was started {starts} times",
-                (cite(f"session {session}: {starts} START in {time_s[-1] - time_s[0]:.1f} s", "capture"),),
-                float(time_s[0]),
-                "guest",
-            )
-
-
 RULES: Final = (
     disconnected,
     ping_unanswered,
@@ -360,6 +320,5 @@ RULES: Final = (
     screen_frozen,
     rtt_high,
     bandwidth_low,
-    audio_gaps,
     retransmissions,
 )

@@ -29,11 +29,14 @@ from spicereplay.analysis import (
     messages,
     notifications,
     pings,
+    playback,
     regions,
     reports,
     schema,
     streams,
     transport,
+    usbredir,
+    webdav,
 )
 from spicereplay.analysis.clock import ClientMediaClock, client_media_clock
 from spicereplay.analysis.columns import concat
@@ -189,9 +192,16 @@ class Tables(Mapping[str, pd.DataFrame]):
         sessions = self.replay.sessions if self.decode else []
         return images.observe_images(sessions, self.origin_ns, self.limits, progress=self.progress)
 
+    @cached_property
+    def _sound(self) -> list[playback.SoundRun]:
+        """All sound, decoded where anything is."""
+        return playback.observe_sound(
+            self.replay.sessions, self.limits, self.defects, decode=self.decode, progress=self.progress
+        )
+
     def _defects(self) -> pd.DataFrame:
         """All defects: the replay's, the sessions', and those that only making the tables shows."""
-        _ = self.videos, self.talks
+        _ = self.videos, self.talks, self._sound, self["usbredir"], self["webdav"]
         sessions = (session.defects for session in self.replay.sessions)
         logs = (self.replay.defects, *sessions, self.defects, self._observed.defects)
         return transport.defects((defect for log in logs for defect in log), self.origin_ns)
@@ -208,6 +218,10 @@ _MAKERS: Final[Mapping[str, Callable[[Tables], pd.DataFrame]]] = {
     "inputs": lambda t: inputs.inputs(t.replay.sessions, t.origin_ns, reveal_keys=t.reveal_keys),
     "cursor": lambda t: cursor.cursor(t.replay.sessions, t.origin_ns),
     "input_latency": lambda t: input_latency.input_latency(t.replay.sessions, t.origin_ns),
+    "sound_runs": lambda t: playback.sound_runs(t._sound, t.origin_ns),
+    "playback": lambda t: playback.playback(t._sound, t.origin_ns),
+    "usbredir": lambda t: usbredir.usbredir(t.replay.sessions, t.origin_ns, t.limits, t.defects),
+    "webdav": lambda t: webdav.webdav(t.replay.sessions, t.origin_ns, t.limits, t.defects),
     "flaps": lambda t: flaps.flaps(t.streams(decode=False), t.rule),
     "regions": lambda t: regions.regions(t.replay.sessions, t.streams(decode=False), t.origin_ns),
     "agent": lambda t: agent.agent(t.talks, t.origin_ns),
