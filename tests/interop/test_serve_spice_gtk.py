@@ -1,0 +1,172 @@
+"""A replay, served to spice-gtk: at its end that client shows the picture that we draw from the capture."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from interop.canvas_server import CLIENT, SYSTEM_PYTHON, client_missing
+
+import spicereplay as sr
+
+pytestmark = pytest.mark.interop
+
+PATIENCE_S = 60.0
+SETTLES_S = 15.0
+
+
+@pytest.fixture(autouse=True)
+def _client_there() -> None:
+    if (why := client_missing()) is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"spice-gtk's binding is needed in CI: {why}")
+        pytest.skip(f"spice-gtk's binding is not to be had: {why}")
+
+
+class Served:
+    """`spicereplay serve` as a process, and what it tells."""
+
+    def __init__(self, *words: str | Path) -> None:
+        command = [sys.executable, "-m", "spicereplay.cli.app", "serve", *map(str, words), "--port", "0", "--json"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._events.put(json.loads(line))
+        self._events.put(None)
+
+    def wait_for(self, kind: str) -> dict[str, Any]:
+        while True:
+            event = self._events.get(timeout=PATIENCE_S)
+            if event is None:
+                assert self.process.stderr is not None
+                raise AssertionError(f"no {kind!r}: {self.process.stderr.read()[-2000:]}")
+            if event["event"] == kind:
+                return event
+
+    def close(self) -> int:
+        self.process.terminate()
+        code = self.process.wait(10)
+        self._reader.join()
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return code
+
+
+@contextmanager
+def served(*words: str | Path) -> Iterator[Served]:
+    server = Served(*words)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class Client:
+    """spice-gtk without a window, which hands over its picture."""
+
+    def __init__(self, port: int) -> None:
+        self.process = subprocess.Popen(
+            [SYSTEM_PYTHON, str(CLIENT), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def picture(self) -> np.ndarray | None:
+        """Return the primary surface, (height, width, 3) uint8 R, G, B; None where there is none."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"dump\n")
+        self.process.stdin.flush()
+        head = self.process.stdout.readline().split()
+        if len(head) != 5:
+            return None
+        width, height, stride, format, size = map(int, head)
+        raw = np.frombuffer(self.process.stdout.read(size), np.uint8)
+        assert format in (32, 96), "the surfaces of these captures have 32 bits"
+        return raw.reshape(height, stride // 4, 4)[:, :width, 2::-1]
+
+    def close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def connected(port: int) -> Iterator[Client]:
+    client = Client(port)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def settled(client: Client, ours: np.ndarray, known: np.ndarray) -> int:
+    """Return how many known pixels differ, once none does or the client has had time enough."""
+    until = time.monotonic() + SETTLES_S
+    while True:
+        theirs = client.picture()
+        if theirs is not None and theirs.shape == ours.shape:
+            differing = int(((theirs != ours).any(axis=2) & known).sum())
+            if not differing:
+                return 0
+        else:
+            differing = ours.shape[0] * ours.shape[1]
+        if time.monotonic() > until:
+            return differing
+        time.sleep(0.1)
+
+
+def differing_pixels(capture: Path, *words: str, keylog: Path | None = None, session: int | None = None) -> int:
+    """Serve a capture to spice-gtk; return how many pixels of its last picture are not ours."""
+    with sr.open(capture, keylog=keylog) as opened:
+        picture = opened.frame_at("end", session=session)
+    keys = () if keylog is None else ("--keylog", keylog)
+    which = () if session is None else ("--session", str(session))
+    with served(capture, *words, *keys, *which) as server:
+        port = server.wait_for("listening")["port"]
+        with connected(port) as client:
+            server.wait_for("ended")
+            differing = settled(client, picture.pixels[..., :3], ~picture.unknown)
+        left = server.wait_for("left")
+        assert left["whole"]
+        assert all(c["messages"] >= c["of"] for c in left["channels"])
+    return differing
+
+
+LOSSLESS = (
+    "flap-mjpeg",
+    "qemu-boot-lz4",
+    "qemu-guest-desktop-lz4",
+    "ticket",
+    "video-vp8",
+    "xspice-agent",
+    "html5-agent-frozen",
+)
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_the_client_shows_what_we_draw(fixtures: Path, name: str) -> None:
+    assert differing_pixels(fixtures / "captures" / name / "capture.pcap", "--no-wait") == 0
