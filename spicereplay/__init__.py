@@ -5,6 +5,7 @@
     with sr.open("bug.zip") as capture:
         capture.sessions[0].streams      # a pandas DataFrame
         capture.findings
+    sr.compare("before.zip", "after.zip")    # what differs, and how sure that is
 
 Everything is loaded when it is first used: importing the package costs next to nothing.
 """
@@ -25,7 +26,7 @@ from spicereplay.errors import (
 )
 
 if TYPE_CHECKING:
-    from spicereplay.api import Capture, Session, open
+    from spicereplay.api import Capture, Session, compare, open
 
 __all__ = [
     "Capture",
@@ -38,10 +39,11 @@ __all__ = [
     "SpiceReplayError",
     "UsageError",
     "__version__",
+    "compare",
     "open",
 ]
 
-_LAZY = frozenset({"Capture", "Session", "open"})
+_LAZY = frozenset({"Capture", "Session", "compare", "open"})
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -9,12 +12,14 @@ from typing import TYPE_CHECKING
 from spicereplay.analysis import schema
 from spicereplay.analysis.timeline import Tables
 from spicereplay.defects import Defect
+from spicereplay.errors import UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.replay import Progress, Replay, replay
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spicereplay.compare.comparison import Comparison
     from spicereplay.replay.picture import Picture
     from spicereplay.replay.still import Moment
 
@@ -45,6 +50,62 @@ def open(
         limits=limits,
         reveal_keys=reveal_keys,
     )
+
+
+def compare(
+    *inputs: str | Path | Capture | Session,
+    labels: Sequence[str] | None = None,
+    baseline: str | None = None,
+    align_on: str | None = None,
+    decode: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+    keylog: str | Path | None = None,
+) -> Comparison:
+    """Compare two or more inputs: what differs, how sure that is, and whether it matters.
+
+    An input is what `open` takes, or what it gave: a `Capture`, of which all sessions count together, or one of its
+    sessions. `labels` name them (by default their files do); a label of the form `driver:qxl,vmem:16` also says what
+    was varied. All are compared with the one labelled `baseline`, or with the first. `align_on` is the event at which
+    their clocks are laid over each other (`spicereplay.compare.alignment.EVENTS`). `decode`, `limits`, `progress` and
+    `keylog` are as in `open`, for what is opened here.
+
+    Raises what `open` raises, and `UsageError` for fewer than two inputs, labels that are not as many or not unique,
+    an unknown baseline, and an event that not all of them have.
+    """
+    from spicereplay.compare.labels import names
+    from spicereplay.compare.material import Subject
+    from spicereplay.compare.run import compare
+
+    if labels is None:
+        labels = names([_name(each) for each in inputs])
+    elif len(labels) != len(inputs):
+        raise UsageError(f"{len(labels)} labels for {len(inputs)} inputs")
+    with ExitStack() as opened:
+        subjects = []
+        for label, each in zip(labels, inputs, strict=True):
+            if isinstance(each, Capture | Session):
+                capture = each if isinstance(each, Capture) else each.capture
+                number = each.number if isinstance(each, Session) else None
+                kept = capture.tables
+                subjects.append(Subject(label, capture.replay, partial(_same, kept), kept.decode, number))
+                continue
+            found = opened.enter_context(replay(each, limits=limits, progress=progress, keylog=keylog))
+            made = partial(Tables, found, decode=decode, limits=limits, progress=progress)
+            subjects.append(Subject(label, found, made, decode))
+        return compare(subjects, baseline=baseline, align_on=align_on, limits=limits, progress=progress)
+
+
+def _same(tables: Tables) -> Tables:
+    """Give the tables of a capture that the caller keeps open."""
+    return tables
+
+
+def _name(each: str | Path | Capture | Session) -> Path:
+    """Return a path to name an input after; a session's ends in its number."""
+    if isinstance(each, Session):
+        return each.capture.path / f"session {each.number}"
+    return each.path if isinstance(each, Capture) else Path(each)
 
 
 class Capture:

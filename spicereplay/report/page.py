@@ -60,14 +60,14 @@ def render(content: ReportContent) -> str:
     found, more_findings = sections.findings(content)
     line = timeline(content)
     shots, more_shots = pictures(content.screenshots)
-    return _template().render(
+    return template("page.html.j2").render(
         content=content,
         version=__version__,
         uplot_version=UPLOT_VERSION,
-        policy=_policy(),
-        scripts=[Markup(_asset(name)) for name in _SCRIPTS],
-        styles=[Markup(_asset(name)) for name in _STYLES],
-        licence=escape(_asset("LICENSE.uPlot")),
+        policy=policy(_SCRIPTS, _STYLES),
+        scripts=[Markup(asset(name)) for name in _SCRIPTS],
+        styles=[Markup(asset(name)) for name in _STYLES],
+        licence=escape(asset("LICENSE.uPlot")),
         contents=SECTIONS,
         facts=_facts(content),
         findings=found,
@@ -93,8 +93,12 @@ def write_report(content: ReportContent, path: str | Path, force: bool = False) 
     Raises `OutputExistsError` when something is there and `force` is false, `OSError` when it cannot be
     written.
     """
+    return write_page(render(content), path, force)
+
+
+def write_page(page: str, path: str | Path, force: bool = False) -> Path:
+    """Write a rendered page to `path` and return it; raises as `write_report`."""
     target = Path(path)
-    page = render(content)
     try:
         with target.open("w" if force else "x", encoding="utf-8", newline="\n") as out:
             out.write(page)
@@ -114,25 +118,28 @@ def embedded_json(data: Any) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """Return a shipped file; an HTML parser turns CR LF into LF, and hashes are of what it parsed."""
     return (files("spicereplay.report") / "assets" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
 @cache
-def _policy() -> str:
+def policy(scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
+    """Return the content security policy of a page with these assets and nothing else."""
+
     def hashes(names: Iterable[str]) -> str:
-        digests = (hashlib.sha256(_asset(name).encode()).digest() for name in names)
+        digests = (hashlib.sha256(asset(name).encode()).digest() for name in names)
         return " ".join(f"'sha256-{base64.b64encode(d).decode('ascii')}'" for d in digests)
 
     return (
-        f"default-src 'none'; script-src {hashes(_SCRIPTS)}; style-src {hashes(_STYLES)}; img-src data:; "
+        f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a shipped template, with the filters and looks that all pages share."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spicereplay.report"),
         autoescape=True,
@@ -150,7 +157,7 @@ def _template() -> jinja2.Template:
         dashes=CHANNEL_DASH,
         signs=MARK_SHAPE,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def _shown(value: Any) -> Any:
