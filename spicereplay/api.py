@@ -169,6 +169,24 @@ class Capture:
             limits=self.tables.limits,
         )
 
+    def export(
+        self,
+        to: str,
+        path: str | Path,
+        *,
+        tables: Sequence[str] = (),
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Write the input as `to` (`parquet`, `csv`, `json`, `perfetto`, `pcapng`, `wav` or `mp4`); return `path`.
+
+        `parquet`, `csv` and `json` are folders with a file per table, of `tables` or all. What is raised says
+        `spicereplay.export.formats.write`.
+        """
+        from spicereplay.export.formats import write
+
+        return write(self.tables, to, path, names=tables, force=force, progress=progress).path
+
     @property
     def verdict(self) -> str:
         """What went wrong, in one sentence."""

@@ -11,7 +11,22 @@ from typing import Annotated
 import typer
 
 from spicereplay._version import __version__
-from spicereplay.cli import bench, doctor, findings, frame, info, messages, report, streams, table, video
+from spicereplay.cli import (
+    bench,
+    compare,
+    doctor,
+    export,
+    findings,
+    frame,
+    golden,
+    info,
+    messages,
+    report,
+    serve,
+    streams,
+    table,
+    video,
+)
 from spicereplay.cli.common import drop_output
 
 app = typer.Typer(
@@ -47,7 +62,11 @@ app.command("table")(table.table)
 app.command("findings")(findings.findings)
 app.command("frame")(frame.frame)
 app.command("video")(video.video)
+app.command("export")(export.export)
+app.command("serve")(serve.serve)
+app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
+app.add_typer(golden.golden, name="golden")
 app.command("doctor")(doctor.doctor)
 
 
