@@ -26,6 +26,7 @@ PANEL_PX: Final = 400
 """Small pictures are enlarged on the sheet, each pixel to a square, up to this side."""
 PANEL_MOST_PX: Final = 1600
 """Larger ones are shrunk to it."""
+NO_EXPECTED: Final = "A manifest holds no pixels; --against BUILD draws what was expected."
 _MARGIN: Final = 16
 _CAPTION: Final = 26
 _BACKGROUND: Final = (246, 246, 244)
@@ -72,7 +73,8 @@ def write_pictures(folder: Path, capture: Path, pair: Pair) -> tuple[Path, ...]:
     if not panels:
         return ()
     written = [folder / f"{name}.png"]
-    _save(written[0], sheet(f"{capture.name}: {pair.key}", panels))
+    note = "" if expected is not None else NO_EXPECTED
+    _save(written[0], sheet(f"{capture.name}: {pair.key}", panels, note))
     for kind, pixels in files.items():
         written.append(folder / f"{name}.{kind}.png")
         _save(written[-1], pixels)
@@ -111,7 +113,7 @@ def _rgba(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]} px"
+    return f"{size[0]} x {size[1]} px"
 
 
 def _expected(pair: Pair) -> tuple[str, str, Rgb] | None:
@@ -127,7 +129,7 @@ def _expected(pair: Pair) -> tuple[str, str, Rgb] | None:
     for row in range(rows):
         for column in range(columns):
             out[block_box(size, column, row).slices] = means[row, column, [2, 1, 0]]
-    return "expected, roughly", f"mean colours of {columns}×{rows} blocks", out
+    return "expected, roughly", f"mean colours of {columns} x {rows} blocks", out
 
 
 def _difference(pair: Pair) -> tuple[str, str, Rgb] | None:
@@ -190,15 +192,17 @@ def _outline(rgb: Rgb, place: tuple[slice, slice]) -> None:
     view[wide:-wide, wide:-wide] = (inner.astype(np.uint16) * 3 + _MARK) // 4
 
 
-def sheet(title: str, panels: list[tuple[str, str, Rgb]]) -> Rgb:
-    """Return pictures side by side under a title, each with a caption and a remark."""
+def sheet(title: str, panels: list[tuple[str, str, Rgb]], note: str = "") -> Rgb:
+    """Return pictures side by side under a title, each with a caption and a remark; a note below."""
     from PIL import Image, ImageDraw, ImageFont
 
     fitted = [(caption, remark, _fitted(pixels)) for caption, remark, pixels in panels]
     bold, plain = ImageFont.load_default(size=15), ImageFont.load_default(size=13)
     widths = [max(p.shape[1], int(plain.getlength(f"{c}   {r}")) + 24) for c, r, p in fitted]
     width = max(sum(widths) + _MARGIN * (len(fitted) + 1), int(bold.getlength(title)) + 2 * _MARGIN)
-    height = max(p.shape[0] for _, _, p in fitted) + 3 * _MARGIN + 2 * _CAPTION
+    width = max(width, int(plain.getlength(note)) + 2 * _MARGIN)
+    tallest = max(p.shape[0] for _, _, p in fitted)
+    height = tallest + 2 * _MARGIN + 2 * _CAPTION + (_CAPTION if note else 0)
     image = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     draw.text((_MARGIN, _MARGIN), title, _INK, bold)
@@ -208,6 +212,7 @@ def sheet(title: str, panels: list[tuple[str, str, Rgb]]) -> Rgb:
         draw.text((left + plain.getlength(caption + "   "), top), remark, _FAINT, plain)
         image.paste(Image.fromarray(pixels), (left, top + _CAPTION))
         left += wide + _MARGIN
+    draw.text((_MARGIN, top + _CAPTION + tallest + _MARGIN // 2), note, _FAINT, plain)
     return np.asarray(image)
 
 
