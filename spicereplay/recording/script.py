@@ -63,12 +63,13 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """A message of the server that nobody sent, put in at a time before all others of that time."""
+    """A message that nobody sent, put in at a time before all others of that time."""
 
     time_ns: int
     type: int
     body: bytes
     comment: str
+    side: Side = Side.SERVER
     hole: int = 0
     """Bytes to leave out before it."""
 
@@ -120,7 +121,9 @@ def lane_of(log: ChannelLog, side: Side) -> Lane:
     hole[0] += sum(gap.length or 0 for gap in log.gaps if gap.side is side and gap.cause is GapCause.EVICTED)
     left = end - int(stated[-1])
     behind = sum(len(piece) for _, piece in index.stream.pieces(int(stated[-1]), end)) if left > 0 else 0
-    return Lane(index, rows, hole, stop, max(0, left - behind))
+    # What a client counted and its recorder did not keep may be missing anywhere up to the end.
+    unplaced = sum(gap.length or 0 for gap in log.gaps if gap.side is side and gap.cause is GapCause.SILENT)
+    return Lane(index, rows, hole, stop, max(0, left - behind) + unplaced)
 
 
 def _begins_at(log: ChannelLog, side: Side) -> int:

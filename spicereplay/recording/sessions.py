@@ -325,12 +325,11 @@ class _Channel:
 
     def _insert(self, inserted: Inserted, writer: PcapngWriter, time_ns: int) -> None:
         if inserted.hole:
-            self._skip(Side.SERVER, inserted.hole)
+            self._skip(inserted.side, inserted.hole)
             self.holes += 1
         header = _header_bytes(self.script.log, 0, inserted.type, len(inserted.body))
-        self._tcp.data(
-            Side.SERVER, header + inserted.body, time_ns, inserted.comment if self.comments else ""
-        )
+        comment = inserted.comment if self.comments else ""
+        self._tcp.data(inserted.side, header + inserted.body, time_ns, comment)
 
     def _end(self, closed: bool, writer: PcapngWriter, time_ns: int) -> None:
         log = self.script.log
