@@ -14,6 +14,7 @@ from spicereplay._version import __version__
 from spicereplay.cli import (
     bench,
     compare,
+    cut,
     doctor,
     export,
     findings,
@@ -23,6 +24,7 @@ from spicereplay.cli import (
     messages,
     report,
     serve,
+    shrink,
     streams,
     table,
     video,
@@ -63,6 +65,8 @@ app.command("findings")(findings.findings)
 app.command("frame")(frame.frame)
 app.command("video")(video.video)
 app.command("export")(export.export)
+app.command("cut")(cut.cut)
+app.command("shrink")(shrink.shrink)
 app.command("serve")(serve.serve)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)

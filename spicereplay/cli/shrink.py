@@ -78,6 +78,6 @@ def _judge(finding: str | None, defect: str | None) -> tuple[Shows, str]:
         raise UsageError("give either --finding CODE or --defect KIND")
     if finding is not None:
         return shows_finding(finding), f"the finding {finding}"
-    if defect not in DefectKind.__members__.values():
+    if defect is None or defect not in DefectKind.__members__.values():
         raise UsageError(f"no defect is called {defect!r}; they are {', '.join(DefectKind)}")
     return shows_defect(DefectKind(defect)), f"the defect {defect}"
