@@ -1,20 +1,32 @@
-"""When the server had to wait for acknowledgements. Source: spice-wire.md 4.3.
+"""What the client acknowledged, and when the server had to wait for it. Source: spice-wire.md 4.3.
 
-The server counts what it sends since SET_ACK, takes off a window for every ACK, and stops sending on that channel
-while more than two windows are open. Counted here at the capture point: near the client the stall looks later, near
-the server earlier than it was, by the time the messages travel.
+The server counts what it sends since SET_ACK, takes off a window for every ACK from the ACK_SYNC on that answers it,
+and stops sending on that channel while more than two windows are open. Counted here at the capture point: near the
+client the stall looks later, near the server earlier than it was, by the time the messages travel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spicereplay.analysis.columns import NEVER, Record, records, second
-from spicereplay.analysis.fields import fields
+from spicereplay.analysis import schema
+from spicereplay.analysis.columns import (
+    NEVER,
+    IndexArray,
+    Record,
+    category,
+    concat,
+    constant,
+    nullable,
+    records,
+    second,
+    seconds,
+)
+from spicereplay.analysis.fields import fields, present
 from spicereplay.analysis.transport import place
 from spicereplay.bytestream import Int64Array
 from spicereplay.protocol.enums import ClientCommon, ServerCommon
@@ -22,6 +34,19 @@ from spicereplay.session.log import ChannelLog, SessionLog
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """The time in which one SET_ACK holds: what was sent and acknowledged in it."""
+
+    window: int
+    sent: Int64Array
+    """Times of the messages; the first is SET_ACK itself, which is not counted."""
+    acks: IndexArray
+    """Rows of the ACKs that count."""
+    start_ns: int
+    until_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +58,50 @@ class Stall:
     window: int
     most: int
     """Most messages outstanding."""
+
+
+def acks(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
+    """Return the table `acks`, in order of time within each channel."""
+    return concat(
+        "acks", (_acks(session, log, origin_ns) for session in sessions for log in session.channels)
+    )
+
+
+def _acks(session: SessionLog, log: ChannelLog, origin_ns: int) -> pd.DataFrame:
+    index = log.client
+    rows = np.sort(np.concatenate((index.rows(ClientCommon.ACK_SYNC), index.rows(ClientCommon.ACK))))
+    if not len(rows):
+        return schema.empty("acks")
+    syncs, said = fields(index, ClientCommon.ACK_SYNC)
+    # A generation of which bytes are missing is not one, and neither is what came before the first.
+    generations = np.append(
+        np.where(present(index, syncs, ClientCommon.ACK_SYNC), said["generation"], -1), -1
+    )
+    generation = generations[np.searchsorted(syncs, rows, "right") - 1].astype(np.int64)
+    windows, granted = fields(log.server, ServerCommon.SET_ACK)
+    whole = present(log.server, windows, ServerCommon.SET_ACK)
+    window = np.append(np.where(whole, granted["window"], -1), -1)[
+        np.searchsorted(log.server.time_ns[windows], index.time_ns[rows], "right") - 1
+    ].astype(np.int64)
+    outstanding = np.full(len(rows), -1, np.int64)
+    for term in _terms(log):
+        inside = slice(*np.searchsorted(index.time_ns[rows], (term.start_ns, term.until_ns)))
+        sent = np.searchsorted(term.sent, index.time_ns[rows[inside]]) - 1
+        counted = np.searchsorted(term.acks, rows[inside], "right")
+        outstanding[inside] = np.maximum(sent - term.window * counted, 0)
+    return schema.frame(
+        "acks",
+        {
+            "session": np.full(len(rows), session.number, np.int32),
+            "channel": constant(log.channel.label, len(rows)),
+            "channel_id": np.full(len(rows), log.channel_id, np.uint8),
+            "time_s": seconds(index.time_ns[rows], origin_ns),
+            "kind": category((index.type[rows] == ClientCommon.ACK).astype(np.int8), ["ack_sync", "ack"]),
+            "generation": nullable(generation, generation >= 0),
+            "window": nullable(window, window >= 0),
+            "outstanding": nullable(outstanding, outstanding >= 0),
+        },
+    )
 
 
 def ack_stalls(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
@@ -60,22 +129,36 @@ def stalls(log: ChannelLog) -> list[Stall]:
 
     Without SET_ACK in the capture the window is not known, and there are none either.
     """
+    return [
+        stall
+        for term in _terms(log)
+        if term.window
+        for stall in _stalls(term.sent, log.client.time_ns[term.acks], term.window)
+    ]
+
+
+def _terms(log: ChannelLog) -> Iterator[_Term]:
+    """Yield the terms of the SET_ACKs of one channel, as far as there is no hole before their end."""
     rows, granted = fields(log.server, ServerCommon.SET_ACK)
-    if not len(rows):
-        return []
     stop_ns = min((gap.time_ns for gap in log.gaps), default=NEVER)
     sent = log.server.time_ns[~log.server.sub]
-    acks = log.client.time_ns[log.client.rows(ClientCommon.ACK)]
+    acks = log.client.rows(ClientCommon.ACK)
+    syncs, said = fields(log.client, ClientCommon.ACK_SYNC)
     set_ns = log.server.time_ns[rows]
-    found: list[Stall] = []
-    for i, window in enumerate(granted["window"].tolist()):
-        last = i + 1 == len(rows)
-        until = min(stop_ns, NEVER if last else int(set_ns[i + 1]))
-        if window and set_ns[i] < until:
-            bounds = (int(set_ns[i]), until)
-            mine, theirs = np.searchsorted(sent, bounds), np.searchsorted(acks, bounds)
-            found += _stalls(sent[mine[0] : mine[1]], acks[theirs[0] : theirs[1]], window)
-    return found
+    for i in range(len(rows)):
+        until = min(stop_ns, int(set_ns[i + 1]) if i + 1 < len(rows) else NEVER)
+        bounds = (int(set_ns[i]), until)
+        if bounds[0] >= until:
+            continue
+        mine = np.searchsorted(sent, bounds)
+        theirs = acks[slice(*np.searchsorted(log.client.time_ns[acks], bounds))]
+        # ACKs that were under way when SET_ACK was sent do not count.
+        answers = syncs[
+            (said["generation"] == granted["generation"][i]) & (log.client.time_ns[syncs] >= bounds[0])
+        ]
+        if len(answers):
+            theirs = theirs[theirs > answers[0]]
+        yield _Term(int(granted["window"][i]), sent[mine[0] : mine[1]], theirs, *bounds)
 
 
 def _stalls(sent: Int64Array, acks: Int64Array, window: int) -> list[Stall]:

@@ -1,12 +1,11 @@
-"""Tables about the connections themselves: channels, TCP, gaps, defects. Source of facts: `session.log`."""
+"""Tables about the connections themselves: channels, gaps, defects. Source of facts: `session.log`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from spicereplay.analysis.columns import Record, records, second
-from spicereplay.bytestream import DirectionFacts
+from spicereplay.analysis.columns import records, second
 from spicereplay.defects import Defect
 from spicereplay.protocol.enums import Side
 from spicereplay.session.log import ChannelLog, SessionLog
@@ -55,30 +54,6 @@ def own_messages(log: ChannelLog, side: Side) -> int:
 def missing_bytes(log: ChannelLog) -> int:
     """Return the bytes in holes whose size is known."""
     return sum(gap.length or 0 for gap in log.gaps)
-
-
-def tcp(sessions: Sequence[SessionLog]) -> pd.DataFrame:
-    """Return the table `tcp`; a recording without TCP headers of its own gives zeros."""
-    rows: list[Record] = []
-    for session in sessions:
-        for log in session.channels:
-            for side in (Side.SERVER, Side.CLIENT):
-                facts = log.facts.get(side, DirectionFacts())
-                rows.append(
-                    {
-                        **place(session, log),
-                        "from": str(side),
-                        "segments": facts.segments,
-                        "bytes": facts.payload_bytes,
-                        "retransmitted_bytes": facts.retransmitted_bytes,
-                        "out_of_order": facts.out_of_order,
-                        "conflicts": facts.conflicts,
-                        "keep_alives": facts.keep_alives,
-                        "zero_windows": facts.zero_windows,
-                        "sequence_wraps": facts.sequence_wraps,
-                    }
-                )
-    return records("tcp", rows)
 
 
 def gaps(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:

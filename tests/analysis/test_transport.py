@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from support.observed import ORIGIN_NS, Said, channel, ns, session
 
 from spicereplay.analysis.bandwidth import MOST_BINS, bandwidth, bin_width_ns
-from spicereplay.analysis.transport import channels, defects, gaps, tcp
-from spicereplay.bytestream import DirectionFacts
+from spicereplay.analysis.transport import channels, defects, gaps
 from spicereplay.defects import Defect, DefectKind
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.session.log import Gap, GapCause
@@ -34,14 +33,6 @@ def test_holes_in_order_of_time_with_what_is_known_of_them():
     assert frame["time_s"].tolist() == [2.0, 4.0]
     assert frame["bytes"].isna().tolist() == [False, True]
     assert frame["cause"].tolist() == ["segment_over_snaplen", "silent"]
-
-
-def test_tcp_has_a_row_per_direction():
-    log = channel(ChannelType.MAIN)
-    log.facts = {Side.SERVER: DirectionFacts(segments=3, zero_windows=2)}
-    frame = tcp([session(log)])
-    assert frame["from"].tolist() == ["server", "client"]
-    assert frame["zero_windows"].tolist() == [2, 0]
 
 
 def test_defects_keep_their_text_as_it_is():

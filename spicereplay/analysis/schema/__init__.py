@@ -12,7 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from spicereplay.analysis.schema import agent, channels, devices, drawing, outcome, sound, tunnels, video
+from spicereplay.analysis.schema import (
+    agent,
+    channels,
+    devices,
+    drawing,
+    outcome,
+    sound,
+    transport,
+    tunnels,
+    video,
+)
 from spicereplay.analysis.schema.declaration import Column, Table
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ __all__ = ["TABLES", "Column", "Table", "empty", "frame"]
 
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table
-    for subject in (channels, video, drawing, sound, devices, tunnels, agent, outcome)
+    for subject in (channels, transport, video, drawing, sound, devices, tunnels, agent, outcome)
     for table in subject.TABLES
 }
 
