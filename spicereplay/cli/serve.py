@@ -50,6 +50,12 @@ def serve(
             show_default="until it leaves",
         ),
     ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience", metavar="S", min=0, help="Seconds the start waits for channels that do not come."
+        ),
+    ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Stop when the first client has left.")] = False,
     synthetic_beginning: Annotated[
         bool,
@@ -74,7 +80,7 @@ def serve(
     from spicereplay.serve import script_of
     from spicereplay.serve.server import Manner, serve
 
-    manner = Manner(None if no_wait else speed, password, linger, once)
+    manner = Manner(None if no_wait else speed, password, linger, once, patience)
     tell = _print_json if as_json else _say
     with opened(source, keylog) as found:
         with progress() as bar:

@@ -20,7 +20,7 @@ from spicereplay.serve.script import Key, Script
 from spicereplay.serve.tempo import Tempo
 from spicereplay.units import NS_PER_S
 
-PATIENCE_S: Final = 5.0
+PATIENCE_S: Final = 2.0
 """How long a replay waits for a channel of the recorded client after the last one that came."""
 _FOREVER: Final = (1 << 63) - 1
 _GLZ_WINDOW_AT: Final = 10
@@ -51,9 +51,11 @@ class ChannelSummary:
 
     channel: str
     messages: int
-    """Sent, of which `of` were to be sent."""
-    of: int
+    """Sent, our own included."""
+    unsent: int
+    """Of the recording, when the client left."""
     bytes: int
+    """Sent, headers included."""
     acks: int
     pongs: int
     round_trip_ms: float | None
@@ -170,7 +172,7 @@ def summary_of(players: Iterable[Player]) -> list[ChannelSummary]:
         ChannelSummary(
             channel=player.part.name,
             messages=player.messages,
-            of=max(player.messages, len(player.part)),
+            unsent=player.unsent,
             bytes=player.bytes_sent,
             acks=player.window.acks,
             pongs=len(player.round_trips_ns),

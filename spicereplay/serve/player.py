@@ -151,6 +151,11 @@ class Player:
         return self._next >= len(self.part) and not self._extra
 
     @property
+    def unsent(self) -> int:
+        """How many messages of the part have not been sent."""
+        return len(self.part) - self._next + len(self._agent_waiting)
+
+    @property
     def next_ns(self) -> int | None:
         """Capture time of the next message that is not part of the opening; None: there is none."""
         line = max(self._next, self.part.opening)

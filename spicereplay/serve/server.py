@@ -153,32 +153,36 @@ class Server:
         peer = writer.get_extra_info("peername")
         address = _place(*peer[:2]) if peer else "a client"
         door = Door(self.key, self._caps, self._admit, self.limits)
+        # A client that goes away ends its reading and writing with an OSError, and that is no news here: who waits
+        # for it is told by what is closed below.
         try:
-            async with asyncio.timeout(LINK_PATIENCE_S):
-                while door.open:
-                    data = await reader.read(READ_BYTES)
-                    if not data:
-                        return
-                    answer = door.receive(data)
-                    if door.link is not None:
-                        break
-                    writer.write(answer)
-                    await writer.drain()
-            if door.link is None:
-                self.tell(
-                    Event("refused", f"{address}: {door.refused}", {"client": address, "why": door.refused})
-                )
-                return
-            await self._channel(door, answer, reader, writer, address)
-        except TimeoutError:
-            why = f"nothing that completes a link stage within {LINK_PATIENCE_S:g} s"
-            self.tell(Event("refused", f"{address}: {why}", {"client": address, "why": why}))
-        except OSError:
-            pass  # the client is gone, which whoever waits for it finds out below
+            with contextlib.suppress(OSError):
+                answer = await self._link(door, reader, writer)
+                if door.link is not None:
+                    await self._channel(door, answer, reader, writer, address)
+            if door.refused:
+                facts = {"client": address, "why": door.refused}
+                self.tell(Event("refused", f"{address}: {door.refused}", facts))
         finally:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+
+    async def _link(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """Carry out the link stage; return what is still to be said where it succeeded."""
+        try:
+            async with asyncio.timeout(LINK_PATIENCE_S):
+                while data := await reader.read(READ_BYTES):
+                    answer = door.receive(data)
+                    if door.link is not None:
+                        return answer
+                    writer.write(answer)
+                    await writer.drain()
+                    if not door.open:
+                        break
+        except TimeoutError:
+            door.refused = f"it did not complete a link stage within {LINK_PATIENCE_S:g} s"
+        return b""
 
     def _caps(self, channel: ChannelType, channel_id: int) -> tuple[int, ...]:
         return server_caps(self.script, channel, channel_id)
@@ -220,13 +224,15 @@ class Server:
             self._remark(room, remarks)
             self._heard(room, player, door.rest)
             playing = asyncio.create_task(self._play(room, player, stir, writer))
+            playing.add_done_callback(lambda _: writer.close())
             try:
                 while data := await reader.read(READ_BYTES):
                     self._heard(room, player, data)
             finally:
                 playing.cancel()
-                with contextlib.suppress(asyncio.CancelledError, OSError):
-                    await playing
+                await asyncio.wait((playing,))
+            if not playing.cancelled():
+                playing.result()
         finally:
             del room.stirs[player]
             room.performance.detach(player)
@@ -346,9 +352,10 @@ def _row(channel: ChannelSummary) -> str:
         if channel.round_trip_ms is None
         else f", {channel.pongs} pongs (best {channel.round_trip_ms:.2f} ms)"
     )
+    unsent = f", {channel.unsent:,} not sent" if channel.unsent else ""
     acks = f", {channel.acks} acks" if channel.acks else ""
     return (
-        f"  {channel.channel:<12} {channel.messages:>7} of {channel.of} messages, {channel.bytes:,} bytes"
+        f"  {channel.channel:<12} {channel.messages:>7,} messages, {channel.bytes:,} bytes{unsent}"
         f"{acks}{trip}; {channel.messages_from_client} messages from the client"
     )
 
