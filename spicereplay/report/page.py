@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from spicereplay._version import __version__
 from spicereplay.errors import OutputExistsError
 from spicereplay.report import sections, text
+from spicereplay.report.answers import answers, silences
 from spicereplay.report.looks import CHANNEL_DASH, CODEC_FILL, CODEC_SHAPE, MARK_SHAPE, codec_look
 from spicereplay.report.pictures import pictures
 from spicereplay.report.timeline import timeline
@@ -39,6 +40,7 @@ SECTIONS: Final = (
     ("timeline", "Timeline"),
     ("streams", "Streams"),
     ("latency", "Decode latency"),
+    ("answers", "Screen and inputs"),
     ("agent", "Guest agent"),
     ("channels", "Channels"),
     ("client", "Client’s report"),
@@ -80,6 +82,8 @@ def render(content: ReportContent) -> str:
         more_pictures=more_shots,
         streams=sections.streams(content),
         latency=sections.latency(content),
+        answers=answers(content),
+        silences=silences(content),
         agent=sections.agent(content),
         channels=sections.channels(content),
         client=sections.client(content),

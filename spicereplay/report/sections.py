@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from spicereplay.analysis.schema import TABLES
+from spicereplay.report.spread import LogAxis
 from spicereplay.report.tables import (
     MOST_ROWS,
     Distribution,
@@ -32,9 +33,6 @@ FINDINGS: Final = 100
 
 EVIDENCE: Final = 12
 """Sentences of evidence shown for one finding."""
-
-_BINS: Final = 36
-_BIN_PX: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +61,11 @@ class LatencyRow:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Decode times by codec and size; `axis` holds ticks as (share of the width, label in ms)."""
+    """Decode times by codec and size, in ms; without rows there is no axis, and `why_empty` says why."""
 
     rows: list[LatencyRow]
-    axis: list[tuple[float, str]]
+    axis: LogAxis | None
     why_empty: str
-    low: float = 1.0
-    high: float = 10.0
-
-    def place(self, cost_ms: float) -> float:
-        """Return where on the drawn axis (0 to 216 px) a decode time lies."""
-        share = math.log(max(cost_ms, self.low) / self.low) / math.log(self.high / self.low)
-        return round(share * _BINS * _BIN_PX, 1)
 
 
 def command(content: ReportContent, verb: str, *arguments: str) -> str:
@@ -192,10 +183,8 @@ def latency(content: ReportContent) -> Latency:
             if len(table)
             else "There are no video frames in the capture, so nothing was decoded."
         )
-        return Latency([], [], why)
-    low = 10.0 ** math.floor(math.log10(max(float(cost[measured].min()), 0.001)))
-    high = 10.0 ** math.ceil(math.log10(max(float(cost[measured].max()), low * 1.001)))
-    edges = np.geomspace(low, high, _BINS + 1)
+        return Latency([], None, why)
+    axis = LogAxis.around(float(cost[measured].min()), float(cost[measured].max()))
     rows = []
     groups = table.assign(measured=measured).groupby(["codec", "width", "height"], observed=True, sort=True)
     for key, group in groups:
@@ -211,13 +200,11 @@ def latency(content: ReportContent) -> Latency:
                 int(height),
                 backends,
                 len(group) - len(values),
-                distribution(values, edges),
+                distribution(values, axis.edges),
             )
         )
-    decades = round(math.log10(high / low))
-    axis = [(place / decades, f"{low * 10**place:g}") for place in range(decades + 1)]
     rows.sort(key=lambda r: (-r.figures.count, r.codec, r.width, r.height))
-    return Latency(rows, axis, "", low, high)
+    return Latency(rows, axis, "")
 
 
 def agent(content: ReportContent) -> list[TableView]:

@@ -203,7 +203,7 @@ def _pack(begin: NDArray[np.float64], stop: NDArray[np.float64]) -> tuple[list[i
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """Events of one lane before thinning; `look` is a name of `MARK_SHAPE`, or `hatch` for a period."""
+    """Events of one lane before thinning; `look` is a name of `MARK_SHAPE`, or of a period `hatch` or `still`."""
 
     begin: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -247,6 +247,7 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
                 for s, o, m in zip(told, notices["origin"].astype(str), notices["message"], strict=True)
             ],
         ),
+        "still": _still(tables["display_silence"]),
         "stalls": _Marks(
             np.concatenate((_floats(stalls, "start_s"), _floats(starved, "start_s"))),
             np.concatenate((_ends(stalls, end), _ends(starved, end))),
@@ -274,6 +275,29 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
         ),
     }
     return [{"name": name, **_merged(name, marks, end, remarks)} for name, marks in lanes.items()]
+
+
+UNANSWERED_S: Final = 1.0
+"""Keys and buttons that the screen did not answer for as long are drawn apart from an idle screen."""
+
+
+def _still(table: pd.DataFrame) -> _Marks:
+    """Return the silences of the screen, and apart from them the time behind a press that was not answered soon."""
+    begin, end, pressed = (_floats(table, name) for name in ("start_s", "end_s", "first_input_s"))
+    asked = np.flatnonzero(end - pressed >= UNANSWERED_S)
+    until = end.copy()
+    until[asked] = pressed[asked]
+    return _Marks(
+        np.concatenate((begin, pressed[asked])),
+        np.concatenate((until, end[asked])),
+        ["still"] * len(table) + ["hatch"] * len(asked),
+        [f"nothing was drawn for {number(lasted, 1)} s" for lasted in until - begin]
+        + [
+            f"nothing was drawn for {number(end[row] - pressed[row], 1)} s after a press; keys and buttons pressed: "
+            f"{number(int(table['inputs_during'].iloc[row]))}"
+            for row in asked.tolist()
+        ],
+    )
 
 
 def _merged(name: str, marks: _Marks, end: float, remarks: list[str]) -> dict[str, Any]:

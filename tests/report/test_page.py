@@ -169,6 +169,8 @@ TABLES_IN_ORDER = [
     "flaps",
     "regions",
     "latency",
+    "answers",
+    "display_silence",
     "agent_by_type",
     "agent",
     "agent_starvation",

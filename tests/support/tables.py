@@ -82,6 +82,18 @@ def session_tables(
         window=[20],
         unacknowledged=[57],
     )
+    tables["display_silence"] = full(
+        "display_silence",
+        start_s=[duration_s * at for at in (0.02, 0.30, 0.62)],
+        end_s=[duration_s * at for at in (0.10, 0.36, 0.66)],
+        duration_s=[duration_s * long for long in (0.08, 0.06, 0.04)],
+        messages_elsewhere=[40, 22, 31],
+        messages_from_server=[20, 12, 9],
+        inputs_during=[0, 0, 6],
+        first_input_s=[float("nan"), float("nan"), duration_s * 0.63],
+        ended_by=["DRAW_COPY", "STREAM_DATA", "DRAW_FILL"],
+    )
+    tables["input_latency"] = _input_latency(duration_s)
     tables["regions"] = full(
         "regions",
         left=[0, 600],
@@ -261,6 +273,22 @@ def _agent(rng: np.random.Generator, duration_s: float) -> pd.DataFrame:
         reply_time_s=np.where(lost, np.nan, np.minimum(time + lag / 1000, duration_s)),
         lag_ms=np.where(lost, np.nan, lag),
         outcome=np.where(lost, "unanswered", "answered"),
+    )
+
+
+def _input_latency(duration_s: float) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    time = np.sort(rng.uniform(0, duration_s, 120))
+    lag = rng.lognormal(np.log(45), 0.6, 120)
+    lag[-2:] = np.nan
+    return full(
+        "input_latency",
+        time_s=time,
+        kind=rng.choice(["key", "key", "key", "button", "wheel"], 120),
+        next_draw_s=time + lag / 1000,
+        next_display_s=time + lag / 1000,
+        latency_ms=lag,
+        busy=rng.random(120) < 0.3,
     )
 
 

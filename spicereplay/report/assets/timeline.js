@@ -274,13 +274,14 @@
       const groups = [];
       for (let i = 0; i < lane.from.length; i++) {
         if (lane.to[i] < range.min || lane.from[i] > range.max) continue;
-        if (lane.look[i] === "hatch") {
+        if (lane.look[i] === "hatch" || lane.look[i] === "still") {
           const from = at(lane.from[i]);
           const width = Math.max(at(lane.to[i]) - from, 5 * ratio);
           const height = 12 * ratio;
-          pen.fillStyle = fill(pen, "hatch", "hatch");
+          const still = lane.look[i] === "still";
+          pen.fillStyle = still ? colour("grid") : fill(pen, "hatch", "hatch");
           pen.fillRect(from, y - height / 2, width, height);
-          pen.strokeStyle = colour("hatch");
+          pen.strokeStyle = colour(still ? "rule" : "hatch");
           pen.lineWidth = ratio;
           pen.strokeRect(from, y - height / 2, width, height);
           continue;
@@ -647,7 +648,8 @@
         const pen = canvas.getContext("2d");
         const look = canvas.dataset.codec;
         pen.clearRect(0, 0, canvas.width, canvas.height);
-        pen.fillStyle = look ? fill(pen, data.looks.fills[look], `codec-${look}`) : fill(pen, "hatch", "hatch");
+        const still = canvas.dataset.fill === "still";
+        pen.fillStyle = still ? colour("grid") : look ? fill(pen, data.looks.fills[look], `codec-${look}`) : fill(pen, "hatch", "hatch");
         pen.fillRect(0, 0, canvas.width, canvas.height);
       }
     }
