@@ -165,10 +165,10 @@ def _row(each: SoundRun, origin_ns: int) -> Record:
         "span_s": float(at[-1] + played[-1] - at[0]) / 1e3 if known else np.nan,
         "gaps": len(gap),
         "gap_ms": float(gap.sum()),
-        "longest_gap_ms": float(gap.max(initial=0.0)),
+        "longest_gap_ms": _longest(each.gap_ms),
         "arrival_gaps": len(arrival),
         "arrival_gap_ms": float(arrival.sum()),
-        "longest_arrival_gap_ms": float(arrival.max(initial=0.0)),
+        "longest_arrival_gap_ms": _longest(each.arrival_gap_ms),
         "decode_failures": int((each.measured.outcome == FAILED).sum()),
         "peak": each.measured.peak,
         "volume_min": int(each.volumes.min()) if len(each.volumes) else None,
@@ -180,6 +180,10 @@ def _row(each: SoundRun, origin_ns: int) -> Record:
 
 def _counted(gap_ms: Float64Array) -> Float64Array:
     return gap_ms[gap_ms >= GAP_MS]
+
+
+def _longest(gap_ms: Float64Array) -> float:
+    return float(gap_ms[np.isfinite(gap_ms)].max(initial=0.0))
 
 
 def playback(found: Sequence[SoundRun], origin_ns: int) -> pd.DataFrame:

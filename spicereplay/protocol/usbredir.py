@@ -344,26 +344,33 @@ class UsbredirTalk:
         Both ends write one packet at a time, and a message carries what was written, so packets and messages mostly
         begin together. Source: spice-gtk src/channel-usbredir.c, usbredir_write_callback; QEMU hw/usb/redirect.c.
         """
+        agreed = self._agreed()
+        likely = self._learned is not False
         # What was learned from one packet may be unlearned; what both hellos say stays.
-        for wide in (True, False) if self._agreed() is None else (bool(self._agreed()),):
-            packets = self._chain(side, data, wide)
-            if any(header.type != UsbPacketType.HELLO for header in packets):
-                self._learned = wide
-            if packets:
-                return True
-        return False
+        widths = (likely, not likely) if agreed is None else (agreed,)
+        chains = [(wide, *self._chain(side, data, wide)) for wide in widths]
+        fitting = [chain for chain in chains if chain[1]]
+        if not fitting:
+            return False
+        wide, packets, _ = max(fitting, key=lambda chain: chain[2])
+        if any(header.type != UsbPacketType.HELLO for header in packets):
+            self._learned = wide
+        return True
 
-    def _chain(self, side: Side, data: bytes, wide: bool) -> list[_Header]:
-        """Return the headers of the packets that `data` consists of; none where something else is in it."""
+    def _chain(self, side: Side, data: bytes, wide: bool) -> tuple[list[_Header], bool]:
+        """Return the headers of the packets that `data` begins with, and whether the last one ends where it ends.
+
+        No headers: something else is in it.
+        """
         found: list[_Header] = []
         at = 0
         while header := _header(data, at, wide):
             at += header.head
             if not self._allowed(side, header) or not _consistent(header, data[at : at + _OWN]):
-                return []
+                return [], False
             found.append(header)
             at += header.length
-        return found
+        return found, at == len(data)
 
 
 def _header(data: bytes, at: int, wide: bool) -> _Header | None:

@@ -400,18 +400,6 @@ def test_a_server_that_hung_up():
     )
 
 
-def test_sound_that_breaks_off():
-    sound = full(
-        "messages",
-        channel=["playback"] * 5,
-        **{"from": ["server"] * 5},
-        name=["START", "DATA", "DATA", "STOP", "DATA"],
-        time_s=[1.0, 1.0, 2.0, 2.1, 9.0],
-    )
-    found = one(find_network.audio_gaps, messages=sound)
-    assert "no audio packet for 1.00 s from 1.00 s on" in found.evidence[0]
-
-
 # --- guest agent --------------------------------------------------------------------------------------
 
 
