@@ -19,7 +19,7 @@ from spicereplay.replay import Progress, Replay, replay
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spicereplay.compare.comparison import Comparison
+    from spicereplay.comparison.result import Comparison
     from spicereplay.replay.picture import Picture
     from spicereplay.replay.still import Moment
 
@@ -67,15 +67,15 @@ def compare(
     An input is what `open` takes, or what it gave: a `Capture`, of which all sessions count together, or one of its
     sessions. `labels` name them (by default their files do); a label of the form `driver:qxl,vmem:16` also says what
     was varied. All are compared with the one labelled `baseline`, or with the first. `align_on` is the event at which
-    their clocks are laid over each other (`spicereplay.compare.alignment.EVENTS`). `decode`, `limits`, `progress` and
-    `keylog` are as in `open`, for what is opened here.
+    their clocks are laid over each other (`spicereplay.comparison.alignment.EVENTS`). `decode`, `limits`, `progress`
+    and `keylog` are as in `open`, for what is opened here.
 
     Raises what `open` raises, and `UsageError` for fewer than two inputs, labels that are not as many or not unique,
     an unknown baseline, and an event that not all of them have.
     """
-    from spicereplay.compare.labels import names
-    from spicereplay.compare.material import Subject
-    from spicereplay.compare.run import compare
+    from spicereplay.comparison.labels import names
+    from spicereplay.comparison.material import Subject
+    from spicereplay.comparison.run import compare
 
     if labels is None:
         labels = names([_name(each) for each in inputs])

@@ -56,7 +56,7 @@ def compare(
     if output is not None and output.exists() and not force:
         raise OutputExistsError(f"{output} exists already; give another name with -o, or --force")
     from spicereplay import api
-    from spicereplay.compare.labels import names, split
+    from spicereplay.comparison.labels import names, split
 
     given = [split(source) for source in sources]
     unnamed = iter(names([path for label, path in given if label is None]))

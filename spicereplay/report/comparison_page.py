@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup
 
 from spicereplay._version import __version__
-from spicereplay.compare import words
-from spicereplay.compare.alignment import EVENTS
-from spicereplay.compare.effect import CONFIDENCE, FEWEST, Effect, Outcome
-from spicereplay.compare.facts import Fact, shown
-from spicereplay.compare.resampling import RESAMPLES
+from spicereplay.comparison import words
+from spicereplay.comparison.alignment import EVENTS
+from spicereplay.comparison.effect import CONFIDENCE, FEWEST, Effect, Outcome
+from spicereplay.comparison.facts import Fact, shown
+from spicereplay.comparison.resampling import RESAMPLES
 from spicereplay.report.comparison_plots import SIDES, distributions, overlay
 from spicereplay.report.page import asset, policy, template, write_page
 
 if TYPE_CHECKING:
-    from spicereplay.compare.comparison import Comparison, Row
-    from spicereplay.compare.quantities.declaration import Quantity
+    from spicereplay.comparison.quantities.declaration import Quantity
+    from spicereplay.comparison.result import Comparison, Row
 
 SECTIONS: Final = (
     ("summary", "Summary"),
@@ -71,8 +71,6 @@ class QuantityRow:
 
     title: str
     meaning: str
-    tells: bool
-    """Whether something in it differs."""
     cells: tuple[Cell, ...]
 
 
@@ -92,10 +90,12 @@ def render_comparison(comparison: Comparison, *, command_line: str = "") -> str:
         else f"{len(comparison.labels)} sessions",
         sides=[which % SIDES for which in range(len(comparison.sessions))],
         factors=names,
-        summary=comparison.summary,
+        headline=words.headline(comparison),
+        summaries=_summaries(comparison),
         any_difference=bool(comparison.differences),
         overlay=overlay(comparison),
         event=EVENTS[comparison.alignment.event],
+        differences=[_row(comparison, row) for row in comparison.differences],
         groups=_groups(comparison),
         plots=distributions(comparison),
         differing=[(fact.name, _fact_cells(fact)) for fact in facts if fact.differs],
@@ -122,14 +122,22 @@ def write_comparison(
     return write_page(render_comparison(comparison, command_line=command_line), path, force)
 
 
+def _summaries(comparison: Comparison) -> list[tuple[int, str, list[str]]]:
+    """Return look, label and sentences of each session but the baseline."""
+    return [
+        (which % SIDES, session.label, words.session_summary(comparison, which))
+        for which, session in enumerate(comparison.sessions)
+        if which != comparison.base
+    ]
+
+
 def _groups(comparison: Comparison) -> list[tuple[str, list[QuantityRow]]]:
-    """Return the rows by subject, what differs first in each."""
+    """Return the rows in which nothing differs, by subject."""
     groups = []
     for subject, heading in _SUBJECTS.items():
         rows = [row for row in comparison.rows if row.quantity.subject == subject]
-        rows.sort(
-            key=lambda row: (not row.outcomes & {Outcome.DIFFERENT, Outcome.NOTED}, -row.quantity.weight)
-        )
+        rows = [row for row in rows if not row.outcomes & {Outcome.DIFFERENT, Outcome.NOTED}]
+        rows.sort(key=lambda row: -row.quantity.weight)
         if rows:
             groups.append((heading, [_row(comparison, row) for row in rows]))
     return groups
@@ -148,8 +156,7 @@ def _row(comparison: Comparison, row: Row) -> QuantityRow:
     if quantity.factor > 1:
         limits += f" and {words.factor_text(quantity.factor)}"
     meaning = f"{quantity.meaning} [{quantity.source}]; one observation: {quantity.independent}; {limits}"
-    tells = bool(row.outcomes & {Outcome.DIFFERENT, Outcome.NOTED})
-    return QuantityRow(row.title, meaning, tells, cells)
+    return QuantityRow(row.title, meaning, cells)
 
 
 def _compared(quantity: Quantity, effect: Effect | None, is_base: bool) -> tuple[str, str, str]:
@@ -167,6 +174,8 @@ def _compared(quantity: Quantity, effect: Effect | None, is_base: bool) -> tuple
         )
     judgement = words.judged(quantity, effect)
     look = "changed" if judgement == "neither" else judgement
+    if effect.estimate == effect.low == effect.high:
+        return look, f"{_SIGNS[effect.direction]} {judgement}", "a rule of its own has judged this"
     said = "" if judgement == "neither" else f" {judgement}"
     return (
         look,

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from markupsafe import Markup
 
-from spicereplay.compare.effect import Outcome
-from spicereplay.compare.observation import Float64Array, Lifetimes, Sample
-from spicereplay.compare.resampling import survival
+from spicereplay.comparison.effect import Outcome
+from spicereplay.comparison.observation import Float64Array, Lifetimes, Sample
+from spicereplay.comparison.resampling import survival
 from spicereplay.report.looks import codec_look
 from spicereplay.report.text import number
 
 if TYPE_CHECKING:
-    from spicereplay.compare.comparison import ComparedSession, Comparison, Row
+    from spicereplay.comparison.result import ComparedSession, Comparison, Row
 
 SIDES: Final = 8
 """Sessions that have a colour and a dash of their own; further ones begin again."""
@@ -42,7 +43,7 @@ class Curve:
 
     side: int
     label: str
-    path: str
+    path: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Overlay:
     """All sessions on one clock."""
 
     lanes: tuple[Lane, ...]
+    zero: float
+    """Percent at which the event lies that they are aligned on."""
     bandwidth: Plot
     ticks: tuple[tuple[float, str, str], ...]
     codecs: tuple[str, ...]
@@ -114,7 +117,7 @@ def overlay(comparison: Comparison) -> Overlay:
     )
     ticks = tuple(_ticks(low, low + span))
     codecs = sorted({line.codec for session in comparison.sessions for line in session.streams})
-    return Overlay(lanes, _bandwidth(comparison, offsets, low, span, ticks), ticks, tuple(codecs))
+    return Overlay(lanes, place(0.0), _bandwidth(comparison, offsets, low, span, ticks), ticks, tuple(codecs))
 
 
 def _last(session: ComparedSession) -> float:
@@ -266,10 +269,11 @@ def _survival(comparison: Comparison, row: Row) -> Plot:
     )
 
 
-def _path(x: Float64Array, y: Float64Array) -> str:
+def _path(x: Float64Array, y: Float64Array) -> Markup:
     """Return an SVG path of points whose coordinates go from 0 to 1, y upward."""
     points = zip(np.round(1000 * x, 1).tolist(), np.round(100 - 100 * y, 2).tolist(), strict=True)
-    return "M" + "L".join(f"{a:g} {b:g}" for a, b in points)
+    # Markup, because what is plain text is cut where it is long; there is nothing but numbers in it.
+    return Markup("M" + "L".join(f"{a:g} {b:g}" for a, b in points))
 
 
 def _ticks(low: float, high: float, most: int = 8) -> Iterator[tuple[float, str, str]]:

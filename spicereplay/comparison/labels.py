@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+_NO_NAME: Final = "capture"
 _ENDINGS: Final = (".gz", ".zip", ".pcapng", ".pcap", ".cap")
 
 
@@ -28,15 +29,14 @@ def factors(label: str) -> Mapping[str, str]:
 def names(paths: Sequence[Path]) -> list[str]:
     """Return a short name for each of several inputs: as few last parts of its path as tell them apart.
 
-    Where all files have one name, in a folder each, the folders are the names. One that is given twice gets a number.
+    A file that is called just `capture` lends its folder's name. One that is given twice gets a number.
     """
     parts = [_parts(path) for path in paths]
     different = len(set(parts))
     depth = 1
     while len({each[-depth:] for each in parts}) < different:
         depth += 1
-    stop = -1 if depth > 1 and len({each[-1] for each in parts}) == 1 else None
-    short = ["/".join(each[-depth:stop]) for each in parts]
+    short = ["/".join(each[-depth:]) for each in parts]
     return [
         name if (before := short[:i].count(name)) == 0 else f"{name} ({before + 1})"
         for i, name in enumerate(short)
@@ -47,4 +47,4 @@ def _parts(path: Path) -> tuple[str, ...]:
     *folders, name = path.resolve().parts
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
-    return (*folders, name)
+    return tuple(folders) if name == _NO_NAME and folders else (*folders, name)

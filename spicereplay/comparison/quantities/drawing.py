@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import Count, Figure, Observation, Occurrences, Sample, Share
-from spicereplay.compare.quantities.declaration import OTHERS, Quantity
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import Count, Figure, Observation, Occurrences, Sample, Share
+from spicereplay.comparison.quantities.declaration import OTHERS, Quantity
 from spicereplay.units import MIB
 
 

@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import Count, Figure, Observation, Sample, Share
-from spicereplay.compare.quantities.declaration import Quantity
-
-_INPUT_LATENCY: Final = (
-    ("input_latency", "latency_ms"),
-    ("inputs", "latency_ms"),
-    ("inputs", "ack_ms"),
-    ("input_latency", "response_ms"),
-)
-"""Tables and columns that may hold how long the screen or the server took to answer an input."""
-_AUDIO_GAPS: Final = (("audio_gaps", "start_s"), ("audio_gaps", "time_s"), ("playback_gaps", "start_s"))
-"""Tables and columns that may hold gaps in the sound."""
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import Count, Figure, Observation, Sample, Share
+from spicereplay.comparison.quantities.declaration import Quantity
 
 
 def _lag(material: Material) -> Mapping[str, Observation]:
@@ -53,20 +41,30 @@ def _starved_for(material: Material) -> Mapping[str, Observation]:
 
 
 def _input_latency(material: Material) -> Mapping[str, Observation]:
-    for table, name in _INPUT_LATENCY:
-        column = material.column(table, name)
-        if column is not None and len(taken := Sample.of(column.to_numpy(np.float64)).values):
-            return {"": Sample.of(taken)}
-    return {}
+    pressed = material.table("input_latency")
+    # Where the screen was changing anyway, its next change says nothing about the input.
+    pressed = pressed[~pressed["busy"] & pressed["latency_ms"].notna()]
+    return {
+        str(kind): Sample.of(group["latency_ms"]) for kind, group in pressed.groupby("kind", observed=True)
+    }
 
 
-def _audio_gaps(material: Material) -> Mapping[str, Observation]:
-    exposure = material.exposure_s("playback")
-    for table, name in _AUDIO_GAPS:
-        column = material.column(table, name)
-        if column is not None and exposure:
-            return {"": Count(int(column.notna().sum()), exposure)}
-    return {}
+def _silences(material: Material) -> Mapping[str, Observation]:
+    exposure = material.exposure_s("display")
+    silent = material.table("display_silence")
+    return {"": Count(int((silent["inputs_during"] > 0).sum()), exposure)} if exposure else {}
+
+
+def _sound_gaps(material: Material) -> Mapping[str, Observation]:
+    runs = material.table("sound_runs")
+    runs = runs[(runs["channel"] == "playback") & (runs["span_s"] > 0)]
+    if not len(runs):
+        return {}
+    exposure = float(runs["span_s"].sum())
+    return {
+        "left by the server": Count(int(runs["gaps"].sum()), exposure),
+        "on arrival": Count(int(runs["arrival_gaps"].sum()), exposure),
+    }
 
 
 QUANTITIES: Final = (
@@ -128,12 +126,12 @@ QUANTITIES: Final = (
     ),
     Quantity(
         "input_latency",
-        "answer to input",
+        "answer of the screen to input",
         "guest",
         "ms",
-        "from an input to what answers it, where the analysis measures that",
-        "inputs, capture",
-        "inputs, over their autocorrelation time",
+        "from a press to the next change of the screen, where it had stood still before; by kind of input",
+        "input_latency, capture",
+        "presses, over their autocorrelation time",
         "more",
         63,
         10,
@@ -141,17 +139,31 @@ QUANTITIES: Final = (
         _input_latency,
     ),
     Quantity(
-        "audio_gaps",
+        "silences",
+        "screen still in spite of input",
+        "guest",
+        "1/min",
+        "times of a second or more in which keys or buttons were pressed and the screen did not change",
+        "display_silence, capture",
+        "a time",
+        "more",
+        59,
+        1,
+        1.5,
+        _silences,
+    ),
+    Quantity(
+        "sound_gaps",
         "gaps in the sound",
         "guest",
         "1/min",
-        "interruptions of playback, where the analysis measures them",
-        "audio_gaps, capture",
+        "silences of 20 ms or more in what the guest plays, per minute of sound",
+        "sound_runs, capture",
         "a gap",
         "more",
         69,
-        0.5,
+        1,
         1.5,
-        _audio_gaps,
+        _sound_gaps,
     ),
 )

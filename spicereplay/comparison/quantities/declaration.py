@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import Observation
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import Observation
 
 Observe = Callable[[Material], Mapping[str, Observation]]
 """Returns what a session shows, per variant (a codec, a channel; empty where there are none).

@@ -7,12 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import Figure, Observation, Sample, Share
-from spicereplay.compare.quantities.declaration import Quantity
-
-_RTT_COLUMNS: Final = ("rtt_ms_median", "rtt_median_ms", "rtt_ms")
-"""Names that a TCP table may give its round trips."""
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import Figure, Observation, Sample, Share
+from spicereplay.comparison.quantities.declaration import Quantity
 
 BURST: Final = 4
 """Segments that are lost and sent again together, so that they count as one."""
@@ -39,20 +36,25 @@ def _rtt(material: Material) -> Mapping[str, Observation]:
 
 
 def _tcp_rtt(material: Material) -> Mapping[str, Observation]:
-    for name in _RTT_COLUMNS:
-        column = material.column("tcp", name)
-        if column is not None and len(values := column.dropna()):
-            return {"": Figure(float(np.median(values)))}
-    return {}
+    tcp = material.table("tcp")
+    medians = tcp.loc[tcp["from"] == "server", "rtt_ms_median"].dropna().to_numpy(np.float64)
+    return {"": Figure(float(np.median(medians)))} if len(medians) else {}
 
 
 def _retransmissions(material: Material) -> Mapping[str, Observation]:
-    tcp = material.table("tcp")
-    sent, again = float(tcp["bytes"].sum()), float(tcp["retransmitted_bytes"].sum())
-    carrying = float(tcp["segments"].sum())
-    if not sent or not carrying:
+    tcp = material.table("tcp").dropna(subset=["segments", "retransmitted_segments"])
+    sent, again = float(tcp["segments"].sum()), float(tcp["retransmitted_segments"].sum())
+    return {"": Share(min(again, sent), sent, BURST)} if sent else {}
+
+
+def _window_stalls(material: Material) -> Mapping[str, Observation]:
+    known = material.table("tcp")
+    known = known[(known["channel"] == "display") & (known["from"] == "server")]
+    if not known["window_stalls"].notna().any():
         return {}
-    return {"": Share(min(again, sent), sent, BURST * max(1.0, sent / carrying))}
+    stalls = material.table("tcp_stalls")
+    mine = stalls[(stalls["channel"] == "display") & (stalls["from"] == "server")]
+    return {"": material.count(mine, "display", "start_s")}
 
 
 def _stalls(material: Material) -> Mapping[str, Observation]:
@@ -105,7 +107,7 @@ QUANTITIES: Final = (
         "TCP round trip",
         "network",
         "ms",
-        "median round trip of TCP segments over the connections",
+        "from the capture point to the client and back, the median over connections of their medians",
         "tcp, capture",
         "one figure per connection",
         "more",
@@ -116,10 +118,10 @@ QUANTITIES: Final = (
     ),
     Quantity(
         "retransmitted",
-        "bytes sent again by TCP",
+        "segments sent again by TCP",
         "network",
         "share",
-        "retransmitted payload over all payload",
+        "retransmitted segments over all segments with payload",
         "tcp, capture",
         f"{BURST} segments, since they are lost in bursts",
         "more",
@@ -127,6 +129,20 @@ QUANTITIES: Final = (
         0.01,
         1,
         _retransmissions,
+    ),
+    Quantity(
+        "window_stalls",
+        "times the client's TCP window was full",
+        "network",
+        "1/min",
+        "times the server could not send on the display channel because the client had not read",
+        "tcp_stalls, capture",
+        "a stall, over how much more their number varies than that of single events",
+        "more",
+        60,
+        1,
+        1.5,
+        _window_stalls,
     ),
     Quantity(
         "ack_stalls",

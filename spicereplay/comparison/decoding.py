@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spicereplay.compare.observation import Float64Array
+from spicereplay.comparison.observation import Float64Array
 from spicereplay.display.records import Clock, ImageRecord
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spicereplay.analysis import schema
-from spicereplay.compare.observation import Count, Float64Array, Sample
-from spicereplay.compare.resampling import dispersion
+from spicereplay.comparison.observation import Count, Float64Array, Sample
+from spicereplay.comparison.resampling import dispersion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,12 +72,6 @@ class Material:
         if self.subject.session is None or "session" not in schema.TABLES[name].names:
             return table
         return table[table["session"] == self.subject.session].reset_index(drop=True)
-
-    def column(self, table: str, column: str) -> pd.Series[float] | None:
-        """Return a column of a table that may not exist."""
-        if table not in schema.TABLES or column not in schema.TABLES[table].names:
-            return None
-        return self.table(table)[column]
 
     def exposure_s(self, channel: str) -> float:
         """Return how long the channels of a type were recorded, added up."""

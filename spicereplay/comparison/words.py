@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from spicereplay.compare.effect import Effect, Outcome
-from spicereplay.compare.facts import differing, shown
-from spicereplay.compare.observation import Count, Lifetimes, Observation, Occurrences
-from spicereplay.compare.quantities.declaration import Quantity
+from spicereplay.comparison.effect import Effect, Outcome
+from spicereplay.comparison.facts import differing, shown
+from spicereplay.comparison.observation import Count, Lifetimes, Observation, Occurrences
+from spicereplay.comparison.quantities.declaration import Quantity
 
 if TYPE_CHECKING:
-    from spicereplay.compare.comparison import Comparison, FindingRow, Row
+    from spicereplay.comparison.result import Comparison, FindingRow, Row
 
 FINDING_WEIGHTS: Final = {"critical": 90, "warn": 70, "info": 12}
-TOLD_BY_QUANTITIES: Final = frozenset({"stream_flapping"})
-"""Findings that a quantity says better."""
+TOLD_BY_QUANTITIES: Final = {"stream_flapping": "flaps"}
+"""Findings that a quantity says better, where it could be compared."""
 MOST_SENTENCES: Final = 12
 """Sentences of a summary about one session; the rest are counted."""
 
@@ -34,38 +34,51 @@ class Sentence:
 
 def summary(comparison: Comparison) -> tuple[str, ...]:
     """Return what differs, session by session, each against the baseline."""
-    told: list[str] = []
-    for which, session in enumerate(comparison.sessions):
-        if which == comparison.base:
-            continue
-        found = sorted(_sentences(comparison, which), key=lambda s: (-s.weight, -s.size, s.text))
-        told += [sentence.text for sentence in found[:MOST_SENTENCES]]
-        if len(found) > MOST_SENTENCES:
-            told.append(
-                f"{session.label}: {len(found) - MOST_SENTENCES} smaller differences are in the tables."
-            )
-        if not found:
-            told.append(f"Nothing differs between {session.label} and {comparison.baseline}.")
-        told.append(_how_much_was_compared(comparison, which))
-    return tuple(told)
+    which = (w for w in range(len(comparison.sessions)) if w != comparison.base)
+    return tuple(sentence for w in which for sentence in session_summary(comparison, w))
+
+
+def headline(comparison: Comparison) -> str:
+    """Return the most important sentence about any session."""
+    found = [
+        sentence
+        for which in range(len(comparison.sessions))
+        if which != comparison.base
+        for sentence in _sentences(comparison, which)
+    ]
+    if not found:
+        return f"Nothing differs between {' and '.join(comparison.labels)}."
+    return max(found, key=lambda s: (s.weight, s.size)).text
+
+
+def session_summary(comparison: Comparison, which: int) -> list[str]:
+    """Return how one session differs from the baseline, and at the end how much was compared."""
+    label = comparison.sessions[which].label
+    found = sorted(_sentences(comparison, which), key=lambda s: (-s.weight, -s.size, s.text))
+    told = [sentence.text for sentence in found[:MOST_SENTENCES]]
+    if len(found) > MOST_SENTENCES:
+        told.append(f"{label}: {len(found) - MOST_SENTENCES} smaller differences are in the tables.")
+    if not found:
+        told.append(f"Nothing differs between {label} and {comparison.baseline}.")
+    return [*told, _how_much_was_compared(comparison, which)]
 
 
 def _how_much_was_compared(comparison: Comparison, which: int) -> str:
     outcomes = Counter(
         effect.outcome for row in comparison.rows if (effect := row.effects[which]) is not None
     )
-    counted = ", ".join(f"{outcomes[kind]} {words}" for kind, words in _COUNTED if outcomes[kind])
+    counted = "; ".join(f"{words}: {outcomes[kind]}" for kind, words in _COUNTED if outcomes[kind])
     label = comparison.sessions[which].label
-    return f"Of {outcomes.total()} quantities of {label} and {comparison.baseline}: {counted}."
+    return f"{outcomes.total()} quantities of {label} and {comparison.baseline}: {counted}."
 
 
 _COUNTED: Final = (
-    (Outcome.DIFFERENT, "differ"),
-    (Outcome.NOTED, "differ as single figures"),
-    (Outcome.SAME, "are the same as far as it matters"),
-    (Outcome.UNCLEAR, "cannot be told apart with certainty"),
-    (Outcome.TOO_FEW, "have too few observations to tell"),
-    (Outcome.ONE_SIDE, "show in one of them only"),
+    (Outcome.DIFFERENT, "different"),
+    (Outcome.NOTED, "different as single figures"),
+    (Outcome.SAME, "the same as far as it matters"),
+    (Outcome.UNCLEAR, "not certain either way"),
+    (Outcome.TOO_FEW, "too few observations to tell"),
+    (Outcome.ONE_SIDE, "seen in one of them only"),
 )
 
 
@@ -126,8 +139,13 @@ def _occurrence_sentence(row: Row, mine: tuple[str, Occurrences], base: tuple[st
 
 
 def _finding_sentences(comparison: Comparison, which: int) -> Iterator[Sentence]:
+    told = {
+        row.quantity.name
+        for row in comparison.rows
+        if (effect := row.effects[which]) is not None and effect.outcome is Outcome.DIFFERENT
+    }
     for finding in comparison.findings:
-        if finding.code in TOLD_BY_QUANTITIES:
+        if TOLD_BY_QUANTITIES.get(finding.code) in told:
             continue
         here, there = finding.severities[which], finding.severities[comparison.base]
         if (here is None) == (there is None):
@@ -158,7 +176,13 @@ def _fact_sentences(comparison: Comparison, which: int) -> Iterator[Sentence]:
                 if words:
                     groups.setdefault((f"{kind} only {who} has: {shown(words)}", who), []).append(place)
             continue
-        text = f"{label}: {fact.name} {shown(fact.values[which])}, against {shown(fact.values[base])} in {other}."
+        if more == fact.values[which]:
+            text = f"{label}: {fact.name} {shown(more)}, against {shown(fact.values[base])} in {other}."
+        else:
+            only = [
+                f"{who} alone has {shown(words)}" for who, words in ((label, more), (other, less)) if words
+            ]
+            text = f"{fact.name[:1].upper()}{fact.name[1:]}: {'; '.join(only)}."
         yield Sentence(fact.weight, 0.0, text)
     for (text, _), places in groups.items():
         yield Sentence(18, 0.0, f"On {', '.join(places)}: {text}.")

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spicereplay.compare.alignment import align, events
-from spicereplay.compare.comparison import ComparedSession, Comparison, FindingRow, Row, StreamLine
-from spicereplay.compare.decoding import decode_in_turn
-from spicereplay.compare.effect import Effect, Outcome, effect, testable
-from spicereplay.compare.facts import merged, observed_facts
-from spicereplay.compare.labels import factors
-from spicereplay.compare.material import Material, Subject
-from spicereplay.compare.observation import Float64Array, Observation
-from spicereplay.compare.quantities import QUANTITIES
-from spicereplay.compare.quantities.declaration import OTHERS
+from spicereplay.comparison.alignment import align, events
+from spicereplay.comparison.decoding import decode_in_turn
+from spicereplay.comparison.effect import Effect, Outcome, effect, gives_interval
+from spicereplay.comparison.facts import merged, observed_facts
+from spicereplay.comparison.labels import factors
+from spicereplay.comparison.material import Material, Subject
+from spicereplay.comparison.observation import Float64Array, Observation
+from spicereplay.comparison.quantities import QUANTITIES
+from spicereplay.comparison.quantities.declaration import OTHERS
+from spicereplay.comparison.result import ComparedSession, Comparison, FindingRow, Row, StreamLine
 from spicereplay.display.records import Clock
 from spicereplay.errors import UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
@@ -153,7 +153,7 @@ def _rows(found: Sequence[Found], base: int) -> tuple[tuple[Row, ...], int]:
             shown = tuple(each[name].get(variant, each[name].get(OTHERS)) for each in found)
             paired.append((name, variant, shown))
     tests = sum(
-        testable(QUANTITIES[name], first, each)
+        gives_interval(QUANTITIES[name], first, each)
         for name, _, shown in paired
         for which, each in enumerate(shown)
         if which != base and each is not None and (first := shown[base]) is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from spicereplay.analysis.fields import fields
-from spicereplay.compare.material import Material
+from spicereplay.comparison.material import Material
 from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from spicereplay.compare.quantities import capture, drawing, guest, network, video
-from spicereplay.compare.quantities.declaration import Quantity
+from spicereplay.comparison.quantities import capture, drawing, guest, network, video
+from spicereplay.comparison.quantities.declaration import Quantity
 
 __all__ = ["QUANTITIES", "Quantity"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import (
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import (
     TOGETHER_S,
     Count,
     Figure,
@@ -18,7 +18,7 @@ from spicereplay.compare.observation import (
     Sample,
     Share,
 )
-from spicereplay.compare.quantities.declaration import Quantity
+from spicereplay.comparison.quantities.declaration import Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,8 @@ _FEWEST_FRAMES: Final = 5
 
 
 def _flaps(material: Material) -> Mapping[str, Observation]:
+    if not material.exposure_s("display"):
+        return {}
     flaps = material.table("flaps")
     flaps = flaps[flaps["kind"] == "flapping"]
     words = ""

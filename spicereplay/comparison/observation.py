@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spicereplay.compare.resampling import independent, kaplan_meier_median
+from spicereplay.comparison.resampling import independent, kaplan_meier_median
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from spicereplay.compare import words
-from spicereplay.compare.alignment import Alignment
-from spicereplay.compare.effect import Effect, Outcome
-from spicereplay.compare.facts import Fact
-from spicereplay.compare.observation import KINDS, Float64Array, Observation
-from spicereplay.compare.quantities.declaration import Quantity
+from spicereplay.comparison import words
+from spicereplay.comparison.alignment import Alignment
+from spicereplay.comparison.effect import Effect, Outcome
+from spicereplay.comparison.facts import Fact
+from spicereplay.comparison.observation import KINDS, Float64Array, Observation
+from spicereplay.comparison.quantities.declaration import Quantity
 from spicereplay.text import visible
 
 if TYPE_CHECKING:

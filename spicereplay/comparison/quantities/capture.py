@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from spicereplay.compare.material import Material
-from spicereplay.compare.observation import Observation, Occurrences
-from spicereplay.compare.quantities.declaration import OTHERS, Quantity
+from spicereplay.comparison.material import Material
+from spicereplay.comparison.observation import Observation, Occurrences
+from spicereplay.comparison.quantities.declaration import OTHERS, Quantity
 
 
 def _holes(material: Material) -> Mapping[str, Observation]:

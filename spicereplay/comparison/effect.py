@@ -14,7 +14,7 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
-from spicereplay.compare.observation import (
+from spicereplay.comparison.observation import (
     Count,
     Figure,
     Lifetimes,
@@ -23,7 +23,7 @@ from spicereplay.compare.observation import (
     Sample,
     Share,
 )
-from spicereplay.compare.resampling import (
+from spicereplay.comparison.resampling import (
     cliffs_delta,
     hodges_lehmann,
     horizon,
@@ -34,7 +34,7 @@ from spicereplay.compare.resampling import (
 )
 
 if TYPE_CHECKING:
-    from spicereplay.compare.quantities.declaration import Quantity
+    from spicereplay.comparison.quantities.declaration import Quantity
 
 CONFIDENCE: Final = 0.95
 """Of all intervals of one comparison together."""
@@ -113,7 +113,7 @@ def effect(quantity: Quantity, baseline: Observation, session: Observation, test
     raise TypeError(f"{quantity.name}: {type(baseline).__name__} and {type(session).__name__}")
 
 
-def testable(quantity: Quantity, baseline: Observation, session: Observation) -> bool:
+def gives_interval(quantity: Quantity, baseline: Observation, session: Observation) -> bool:
     """Whether an interval is given for two observations, which is what the number of tests counts."""
     return not _negligible(quantity, baseline, session) and _enough(baseline, session)
 

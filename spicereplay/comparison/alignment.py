@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from spicereplay.compare.material import Material
+from spicereplay.comparison.material import Material
 from spicereplay.errors import UsageError
 
 START: Final = "start"
@@ -20,8 +20,11 @@ EVENTS: Final[Mapping[str, str]] = {
     "main_init": "first MAIN_INIT",
     "surface": "first SURFACE_CREATE",
     "draw": "first drawing message",
-    "agent": "the guest agent connects, or is there",
-    **{f"stream_{n}": f"STREAM_CREATE number {n}" for n in range(1, MOST_STREAMS + 1)},
+    "agent": "first word of the guest agent",
+    **{
+        f"stream_{n}": "first STREAM_CREATE" if n == 1 else f"STREAM_CREATE number {n}"
+        for n in range(1, MOST_STREAMS + 1)
+    },
 }
 """Events that recordings can be laid over each other by, and what they are."""
 
