@@ -47,6 +47,8 @@ def table(
 
             write_lines(line.rstrip("\n") for line in to_lines(name, frame))
         elif csv:
-            frame.to_csv(sys.stdout, index=False, lineterminator="\n")
+            from spicereplay.export.text import safe
+
+            safe(name, frame).to_csv(sys.stdout, index=False, lineterminator="\n")
         else:
             print_table(name, frame, TABLES[name].names, empty=f"the table {name} is empty for this input")
