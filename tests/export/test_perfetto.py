@@ -20,7 +20,9 @@ from spicereplay.export import perfetto
 from spicereplay.replay import replay
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-CAPTURES = sorted(p.parent for p in FIXTURES.glob("captures/*/capture.pcap*"))
+CAPTURES = sorted(
+    p for end in ("pcap", "pcapng", "pcap.gz") for p in FIXTURES.glob(f"captures/*/capture.{end}")
+)
 REPORTS = sorted(FIXTURES.glob("bugreports/*.zip"))
 
 
@@ -132,10 +134,9 @@ def check(tables: Any, found: Read) -> None:
     assert len([1 for _, kind, *_ in found.instants if kind == "findings"]) == len(tables["findings"])
 
 
-@pytest.mark.parametrize("path", [*CAPTURES, *REPORTS], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [*CAPTURES, *REPORTS], ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_slices_are_the_rows_of_the_tables(path: Path, tmp_path: Path) -> None:
-    source = next(path.glob("capture.pcap*")) if path.is_dir() else path
-    with replay(source) as opened:
+    with replay(path) as opened:
         tables = Tables(opened)
         perfetto.write(tables, tmp_path / "t.pftrace")
         found = read(tmp_path / "t.pftrace")
