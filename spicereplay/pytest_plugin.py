@@ -62,7 +62,10 @@ def pytest_collection_modifyitems(
     """Add the tests of the captures; before others look at the items, so that `-k` chooses among these, too."""
     for capture in _captures(config):
         node = CaptureNode.from_parent(session, name=_name(config, capture), path=capture)
-        items.extend(node.collect())
+        tests = node.collect()
+        items.extend(tests)
+        report = pytest.CollectReport(node.nodeid, "passed", None, [*tests])
+        config.hook.pytest_collectreport(report=report)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 REPEATS: Final = 3
 """How often everything is decoded; of the times the least counts."""
+LEAST_WORK: Final = 4e6
+"""A codec that takes less than inflating so many bytes for a whole capture is not recorded: chance would decide."""
+MUST_BE_RECORDED: Final = 4 * LEAST_WORK
+"""One that takes more than this, without a recorded ratio, has not been recorded with `--speed`."""
 _CALIBRATION_BYTES: Final = 1 << 20
 _THREADS: Final = 2
 
@@ -77,6 +81,11 @@ class Row:
         if not self.pixels or not self.calibration_ns:
             return None
         return self.took_ns / self.pixels / self.calibration_ns
+
+    @property
+    def work(self) -> float:
+        """Time for all pictures in times of the fixed work: as long as inflating so many bytes."""
+        return self.took_ns / self.calibration_ns if self.calibration_ns else 0.0
 
     @property
     def slowdown(self) -> float | None:
@@ -138,22 +147,27 @@ def matrix(
 def relative_speeds(
     capture: Path, *, keylog: Path | None = None, limits: Limits = DEFAULT_LIMITS, repeats: int = REPEATS
 ) -> dict[str, float]:
-    """Return how long each codec of a capture takes per pixel, in times of the fixed work, as a manifest keeps it."""
+    """Return how long each codec of a capture takes per pixel, in times of the fixed work, as a manifest keeps it.
+
+    Codecs that take less than `LEAST_WORK` are left out.
+    """
     with replay(capture, limits=limits, keylog=keylog) as found:
-        return {row.codec: float(f"{row.ratio:.3g}") for row in _used(found, limits, repeats) if row.ratio}
+        rows = _used(found, limits, repeats)
+    return {row.codec: float(f"{row.ratio:.3g}") for row in rows if row.ratio and row.work >= LEAST_WORK}
 
 
 def too_slow(rows: Iterable[Row], most: float) -> list[str]:
     """Return a sentence for each codec that has become slower than `most` times the recorded ratio.
 
-    A codec without a recorded ratio is one, too: what was not compared has not passed.
+    So has one that takes a while and whose ratio is not recorded: what was not compared has not passed.
     """
     out = []
     for row in rows:
         if not row.reference or row.ratio is None:
             continue
         if row.slowdown is None:
-            out.append(f"{row.codec}: no speed is recorded; `golden record --speed` does")
+            if row.work >= MUST_BE_RECORDED:
+                out.append(f"{row.codec}: no speed is recorded; `golden record --speed` does")
         elif row.slowdown > most:
             out.append(
                 f"{row.codec}: {row.slowdown:.2f} times as slow as recorded ({row.recorded:.3g} then, "

@@ -8,6 +8,7 @@ manifest, which are coarse; for lossless codecs none, and only the blocks that d
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from spicereplay.codecs.base import Mask
+from spicereplay.display.region import Box
 from spicereplay.golden.digest import Pixels, block_box, block_digests, block_means, differing_blocks, grid_of
 from spicereplay.golden.manifest import Entry, Key
 from spicereplay.replay.picture import checkerboard
@@ -145,7 +148,10 @@ def _difference(pair: Pair) -> tuple[str, str, Rgb] | None:
         differing = apart > 0
         strength = np.maximum(apart, _VISIBLE_LEVELS)[differing, None].astype(np.float64) / 255
         faint[differing] = (faint[differing] * (1 - strength) + _MARK * strength).astype(np.uint8)
-        return "difference", f"{int(differing.sum())} px differ, by up to {int(apart.max())} levels", faint
+        for box in _blocks_with(differing, got.size):
+            _frame(faint, box.slices)
+        count = int(differing.sum())
+        return "difference", f"{count} px, by up to {_levels(int(apart.max()))}", faint
     if (entry.width, entry.height) != got.size or entry.lossy:
         return _coarse(pair, faint) if entry.lossy else None
     boxes = differing_blocks(got.size, entry.grid, block_digests(got))
@@ -184,12 +190,20 @@ def _faint(rgb: Rgb) -> Rgb:
     return np.ascontiguousarray(np.broadcast_to((grey // 3 + 165).astype(np.uint8), rgb.shape))
 
 
-def _outline(rgb: Rgb, place: tuple[slice, slice]) -> None:
+def _frame(rgb: Rgb, place: tuple[slice, slice]) -> None:
+    """Draw a red line around a place."""
     view = rgb[place]
     wide = max(1, min(view.shape[:2]) // 24)
     inner = view[wide:-wide, wide:-wide].copy()
     view[...] = _MARK
-    view[wide:-wide, wide:-wide] = (inner.astype(np.uint16) * 3 + _MARK) // 4
+    view[wide:-wide, wide:-wide] = inner
+
+
+def _outline(rgb: Rgb, place: tuple[slice, slice]) -> None:
+    """Draw a red line around a place and tint it."""
+    view = rgb[place]
+    view[...] = (view.astype(np.uint16) * 3 + _MARK) // 4
+    _frame(rgb, place)
 
 
 def sheet(title: str, panels: list[tuple[str, str, Rgb]], note: str = "") -> Rgb:
