@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spicereplay.analysis.schema import TABLES
+from spicereplay.comparison import words
+from spicereplay.comparison.quantities import QUANTITIES
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, Side
 
@@ -91,7 +93,37 @@ def command_line() -> Iterator[str]:
             yield f"| {spelt} | {parameter.help} |"
 
 
-PAGES = {"tables.md": tables, "messages.md": messages, "command-line.md": command_line}
+def quantities() -> Iterator[str]:
+    """Yield the lines of the page about what sessions are compared by."""
+    yield "# Quantities of a comparison"
+    yield ""
+    yield "What `spicereplay compare` holds sessions against each other by, in the order of `quantities` in its JSON;"
+    yield "[Comparing sessions](../topics/compare.md) tells how. An effect matters from the difference in the column"
+    yield "*matters from* on; where there is a factor, the larger value must also be that many times the smaller."
+    subject = ""
+    for quantity in QUANTITIES.values():
+        if quantity.subject != subject:
+            subject = quantity.subject
+            yield ""
+            yield f"## {subject}"
+            yield ""
+            yield "| name | what it is | from | one observation | worse | matters from |"
+            yield "|---|---|---|---|---|---|"
+        limit = words.change_text(quantity, quantity.relevant)
+        if quantity.factor > 1:
+            limit += f", {words.factor_text(quantity.factor)}"
+        yield (
+            f"| `{quantity.name}` | {quantity.meaning} | {quantity.source} | {quantity.independent} "
+            f"| {quantity.worse} | {limit} |"
+        )
+
+
+PAGES = {
+    "tables.md": tables,
+    "messages.md": messages,
+    "command-line.md": command_line,
+    "quantities.md": quantities,
+}
 
 
 def main() -> int:

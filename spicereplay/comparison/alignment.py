@@ -50,16 +50,15 @@ def events(material: Material) -> dict[str, float]:
     """Return when each event was seen, in seconds since the capture's first packet."""
     messages = material.table("messages")
     sent = messages[messages["from"] == "server"]
-    name = sent["name"].astype(str)
-    main = sent["channel"] == "main"
-    display = sent["channel"] == "display"
+    name, main, display = sent["name"], sent["channel"] == "main", sent["channel"] == "display"
+    drawing = [each for each in name.cat.categories if each.startswith("DRAW_") or each == "COPY_BITS"]
     found = {START: 0.0}
     if material.subject.session is not None:
         found[START] = float(material.table("channels")["start_s"].min())
     for event, which in (
         ("main_init", main & (name == "INIT")),
         ("surface", display & (name == "SURFACE_CREATE")),
-        ("draw", display & (name.str.startswith("DRAW_") | (name == "COPY_BITS"))),
+        ("draw", display & name.isin(drawing)),
         ("agent", main & name.isin(["AGENT_CONNECTED", "AGENT_CONNECTED_TOKENS", "AGENT_DATA"])),
     ):
         times = sent.loc[which, "time_s"].to_numpy(np.float64)
