@@ -178,11 +178,23 @@ def _coarse(pair: Pair, faint: Rgb) -> tuple[str, str, Rgb] | None:
         _outline(faint, block_box(got.size, column, row).slices)
     if not worst.any():
         return "difference", "too small for the mean of any block", faint
-    return (
-        "where",
-        f"means of {int((worst > 0).sum())} blocks differ, by up to {int(worst.max())} levels",
-        faint,
-    )
+    changed = int((worst > 0).sum())
+    return "where", f"means of {changed} blocks differ, by up to {_levels(int(worst.max()))}", faint
+
+
+def _levels(count: int) -> str:
+    return f"{count} level" if count == 1 else f"{count} levels"
+
+
+def _blocks_with(differing: Mask, size: tuple[int, int]) -> Iterator[Box]:
+    """Yield the blocks with a differing pixel, of a picture that has several: one pixel alone is easily overlooked."""
+    columns, rows = grid_of(size)
+    if columns * rows > 1:
+        for row in range(rows):
+            for column in range(columns):
+                box = block_box(size, column, row)
+                if differing[box.slices].any():
+                    yield box
 
 
 def _faint(rgb: Rgb) -> Rgb:
