@@ -24,6 +24,7 @@ from spicereplay.report import sections, text
 from spicereplay.report.answers import answers, silences
 from spicereplay.report.looks import CHANNEL_DASH, CODEC_FILL, CODEC_SHAPE, MARK_SHAPE, codec_look
 from spicereplay.report.pictures import pictures
+from spicereplay.report.sound import sound
 from spicereplay.report.timeline import timeline
 from spicereplay.text import visible
 
@@ -48,6 +49,8 @@ SECTIONS: Final = (
     ("method", "Method"),
 )
 """Sections in their order: anchor and name in the navigation."""
+SOUND: Final = ("sound", "Sound and devices")
+"""A section before `channels`, where there is something to say."""
 
 _SCRIPTS: Final = ("uPlot.iife.min.js", "page.js", "timeline.js")
 _STYLES: Final = ("uPlot.min.css", "page.css")
@@ -62,6 +65,7 @@ def render(content: ReportContent) -> str:
     found, more_findings = sections.findings(content)
     line = timeline(content)
     shots, more_shots = pictures(content.screenshots)
+    heard = sound(content)
     return template("page.html.j2").render(
         content=content,
         version=__version__,
@@ -70,7 +74,7 @@ def render(content: ReportContent) -> str:
         scripts=[Markup(asset(name)) for name in _SCRIPTS],
         styles=[Markup(asset(name)) for name in _STYLES],
         licence=escape(asset("LICENSE.uPlot")),
-        contents=SECTIONS,
+        contents=_contents(bool(heard)),
         facts=_facts(content),
         findings=found,
         more_findings=more_findings,
@@ -85,10 +89,16 @@ def render(content: ReportContent) -> str:
         answers=answers(content),
         silences=silences(content),
         agent=sections.agent(content),
+        sound=heard,
         channels=sections.channels(content),
         client=sections.client(content),
         defects=sections.defects(content),
     )
+
+
+def _contents(with_sound: bool) -> list[tuple[str, str]]:
+    place = [anchor for anchor, _ in SECTIONS].index("channels")
+    return [*SECTIONS[:place], *((SOUND,) if with_sound else ()), *SECTIONS[place:]]
 
 
 def write_report(content: ReportContent, path: str | Path, force: bool = False) -> Path:

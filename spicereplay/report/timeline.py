@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from spicereplay.analysis.find_sound import LONG_GAP_MS
 from spicereplay.report.looks import (
     CHANNEL_DASH,
     CODEC_FILL,
@@ -66,6 +67,7 @@ class Timeline:
     has_bandwidth: bool
     has_latency: bool
     has_lag: bool
+    has_sound: bool
 
     @property
     def empty(self) -> bool:
@@ -104,6 +106,7 @@ def timeline(content: ReportContent) -> Timeline:
         has_bandwidth=bool(bandwidth["channels"]),
         has_latency=bool(latency),
         has_lag=bool(lag["time"]),
+        has_sound=bool(len(tables["sound_runs"])),
     )
 
 
@@ -203,7 +206,7 @@ def _pack(begin: NDArray[np.float64], stop: NDArray[np.float64]) -> tuple[list[i
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """Events of one lane before thinning; `look` is a name of `MARK_SHAPE`, or of a period `hatch` or `still`."""
+    """Events of one lane before thinning; `look`: a name of `MARK_SHAPE`, or a period: `hatch`, `still`, `sound`."""
 
     begin: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -274,7 +277,28 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
             ],
         ),
     }
+    if len(tables["sound_runs"]):
+        lanes["sound"] = _sound(tables["sound_runs"], tables["playback"], end)
     return [{"name": name, **_merged(name, marks, end, remarks)} for name, marks in lanes.items()]
+
+
+def _sound(runs: pd.DataFrame, packets: pd.DataFrame, end: float) -> _Marks:
+    """Return when sound was played or recorded, and what a listener may have heard break off."""
+    begin, stop = _floats(runs, "start_s"), np.nan_to_num(_floats(runs, "stop_s"), nan=end)
+    late = packets[packets["arrival_gap_ms"] >= LONG_GAP_MS]
+    at = _floats(late, "time_s")
+    return _Marks(
+        np.concatenate((begin, at)),
+        np.concatenate((stop, at)),
+        ["sound"] * len(runs) + ["warn"] * len(late),
+        [
+            f"{channel}: {codec}, {number(seconds, 1)} s of sound"
+            for channel, codec, seconds in zip(
+                runs["channel"].astype(str), runs["codec"].astype(str), _floats(runs, "sound_s"), strict=True
+            )
+        ]
+        + [f"no sound for {number(gap, 0)} ms" for gap in _floats(late, "arrival_gap_ms")],
+    )
 
 
 UNANSWERED_S: Final = 1.0

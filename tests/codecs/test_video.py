@@ -181,7 +181,19 @@ def test_an_unknown_codec_is_unsupported(number: int) -> None:
 
 def test_every_codec_of_spice_is_listed_with_its_backends() -> None:
     rows = {row.codec: row for row in backends()}
-    assert list(rows) == ["QUIC", "LZ", "GLZ", "ZLIB_GLZ", "LZ4", "JPEG, MJPEG", "VP8", "H264", "VP9", "H265"]
+    assert list(rows) == [
+        "QUIC",
+        "LZ",
+        "GLZ",
+        "ZLIB_GLZ",
+        "LZ4",
+        "JPEG, MJPEG",
+        "VP8",
+        "H264",
+        "VP9",
+        "H265",
+        "OPUS",
+    ]
     for row in rows.values():
         assert all(info.version and info.detail for info in row.available)
         assert all(lack.why and lack.how for lack in row.missing)

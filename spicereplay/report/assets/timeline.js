@@ -269,19 +269,24 @@
     const rank = { lost: 3, critical: 3, warn: 2, flap: 2, info: 1 };
     const tint = { lost: "critical", flap: "flap", critical: "critical", warn: "warn", info: "info" };
 
+    const periods = ["hatch", "still", "sound"];
+    function period(pen, look) {
+      if (look === "sound") return fill(pen, "level", "channel-playback");
+      return look === "still" ? colour("grid") : fill(pen, "hatch", "hatch");
+    }
+
     // Marks too close to tell apart become one with their number: the worst of them shows.
     function drawMarks(pen, lane, at, y, left, right, ratio) {
       const groups = [];
       for (let i = 0; i < lane.from.length; i++) {
         if (lane.to[i] < range.min || lane.from[i] > range.max) continue;
-        if (lane.look[i] === "hatch" || lane.look[i] === "still") {
+        if (periods.includes(lane.look[i])) {
           const from = at(lane.from[i]);
           const width = Math.max(at(lane.to[i]) - from, 5 * ratio);
           const height = 12 * ratio;
-          const still = lane.look[i] === "still";
-          pen.fillStyle = still ? colour("grid") : fill(pen, "hatch", "hatch");
+          pen.fillStyle = period(pen, lane.look[i]);
           pen.fillRect(from, y - height / 2, width, height);
-          pen.strokeStyle = colour(still ? "rule" : "hatch");
+          pen.strokeStyle = colour({ still: "rule", sound: "channel-playback" }[lane.look[i]] || "hatch");
           pen.lineWidth = ratio;
           pen.strokeRect(from, y - height / 2, width, height);
           continue;
@@ -648,8 +653,7 @@
         const pen = canvas.getContext("2d");
         const look = canvas.dataset.codec;
         pen.clearRect(0, 0, canvas.width, canvas.height);
-        const still = canvas.dataset.fill === "still";
-        pen.fillStyle = still ? colour("grid") : look ? fill(pen, data.looks.fills[look], `codec-${look}`) : fill(pen, "hatch", "hatch");
+        pen.fillStyle = look ? fill(pen, data.looks.fills[look], `codec-${look}`) : period(pen, canvas.dataset.fill);
         pen.fillRect(0, 0, canvas.width, canvas.height);
       }
     }
