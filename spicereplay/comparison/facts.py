@@ -61,6 +61,7 @@ _WEIGHTS: Final = (
     ("channels", 30),
     ("video codecs", 33),
     ("image types", 31),
+    ("sound", 32),
     ("display sizes", 34),
     ("guest agent", 36),
     ("mini headers", 22),
@@ -102,6 +103,10 @@ def _codecs(material: Material) -> Iterator[tuple[str, Words]]:
     streams = material.table("streams")
     if material.exposure_s("display"):
         yield "video codecs", frozenset(str(codec) for codec in streams["codec"].unique())
+    runs = material.table("sound_runs")
+    if len(runs):
+        heard = zip(runs["channel"], runs["codec"], runs["rate"], strict=True)
+        yield "sound", frozenset(f"{channel} {codec} {rate:,} Hz" for channel, codec, rate in heard)
     if material.decoded:
         yield "image types", frozenset(str(codec) for codec in material.table("images")["codec"].unique())
 
