@@ -55,7 +55,7 @@ def serve(
         typer.Option(
             "--patience", metavar="S", min=0, help="Seconds the start waits for channels that do not come."
         ),
-    ] = 2.0,
+    ] = 5.0,
     once: Annotated[bool, typer.Option("--once", help="Stop when the first client has left.")] = False,
     synthetic_beginning: Annotated[
         bool,

@@ -77,7 +77,7 @@ def suited(
     before = part.left_out
     for cap, kinds in GATED.get(part.channel, ()):
         if not caps.has(client_caps, cap):
-            part = part.without(np.isin(part.type, kinds), f"that need {_name(part, cap)}")
+            part = part.without(np.isin(part.type, kinds), f"for want of {_name(part, cap)}")
     if part.channel is ChannelType.DISPLAY:
         part = _without_codecs(part, client_caps)
         remarks = _kept_all_the_same(part, client_caps, limits)
@@ -91,7 +91,7 @@ def suited(
 def _without_sound(part: Part) -> Part:
     spared = (ServerPlayback.VOLUME, ServerPlayback.MUTE)
     sound = (part.type >= FIRST_OF_CHANNEL) & ~np.isin(part.type, spared)
-    return part.without(sound, "of sound, which has one speed only")
+    return part.without(sound, "of sound, which has one speed")
 
 
 def _name(part: Part, cap: int) -> str:
@@ -123,7 +123,7 @@ def _without_codecs(part: Part, client_caps: Bits) -> Part:
                 del live[number]
     for codec, marked in rows.items():
         part = part.without(
-            np.isin(part.row, marked), f"of {codec.name} video, which need {CODEC_CAPS[codec].name}"
+            np.isin(part.row, marked), f"of {codec.name} video for want of {CODEC_CAPS[codec].name}"
         )
     return part
 
@@ -141,7 +141,7 @@ def _without_sound_modes(part: Part, client_caps: Bits) -> Part:
     mask = np.zeros(len(part), np.bool_)
     for lines in marked.values():
         mask[lines] = True
-    return part.without(mask, f"of sound, which need {' and '.join(cap.name for cap in marked)}")
+    return part.without(mask, f"of sound for want of {' and '.join(cap.name for cap in marked)}")
 
 
 def _kept_all_the_same(part: Part, client_caps: Bits, limits: Limits) -> list[str]:

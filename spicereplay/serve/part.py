@@ -198,9 +198,9 @@ def part_of(log: ChannelLog) -> Part:
     )
     part = part.without(np.isin(part.type, REPLACED.get(log.channel, ())), "replaced")
     part.left_out.pop("replaced", None)
-    part = part.without(index.partial[part.row], "of which bytes are missing")
+    part = part.without(index.partial[part.row], "with bytes missing")
     if log.channel in SILENT:
-        part = part.without(part.type >= FIRST_OF_CHANNEL, f"that use the client's {_used(log.channel)}")
+        part = part.without(part.type >= FIRST_OF_CHANNEL, f"for the client's {_used(log.channel)}")
     for kind in (*UNPLAYED_COMMON, *UNPLAYED.get(log.channel, ())):
         part = part.without(part.type == kind, f"of type {kind.name}")
     if log.channel in ACKNOWLEDGED and not (part.type == ServerCommon.SET_ACK).any():
@@ -249,5 +249,5 @@ def _list_body(body: bytes, found: Sequence[SubMessage]) -> bytes:
 
 
 def in_words(left_out: Counter[str]) -> str:
-    """Say what is left out: `11 messages that need …`; empty where nothing is."""
+    """Say what is left out: `11 messages for want of …`; empty where nothing is."""
     return ", ".join(f"{count} message{'' if count == 1 else 's'} {what}" for what, count in left_out.items())

@@ -20,7 +20,7 @@ from spicereplay.serve.script import Key, Script
 from spicereplay.serve.tempo import Tempo
 from spicereplay.units import NS_PER_S
 
-PATIENCE_S: Final = 2.0
+PATIENCE_S: Final = 5.0
 """How long a replay waits for a channel of the recorded client after the last one that came."""
 _FOREVER: Final = (1 << 63) - 1
 _GLZ_WINDOW_AT: Final = 10
@@ -125,7 +125,7 @@ class Performance:
             # The client's clock was set by INIT, some time ago, or by none that belongs to the frames to come.
             main.say(ServerMain.MULTI_MEDIA_TIME, self.tempo.clock_ms.to_bytes(4, "little"))
             names = ", ".join(f"{channel.label}/{channel_id}" for channel, channel_id in absent)
-            return [f"starts without {names}: the client has not opened it"] if absent else []
+            return [f"starts without {names}: not opened by the client"] if absent else []
         if self.finished_ns is None and self.players and all(p.finished for p in self.players.values()):
             self.finished_ns = now_ns
         return []

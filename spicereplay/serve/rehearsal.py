@@ -9,7 +9,6 @@ Source: spice-wire.md 7.6, 9.2; spice-gtk src/decode-glz.c, src/channel-display.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
@@ -66,14 +65,9 @@ class Rehearsal:
     """What came of it."""
 
     lost: dict[tuple[int, int], str] = field(default_factory=dict)
-    """Per display channel and row of its `server` index: what the message needs and a client would not have."""
+    """Per display channel and row of its `server` index: `for want of` what a client would not have, or why else."""
     surfaces: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
     """Per display channel: width and height of the surfaces that are drawn on and were never seen created."""
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """How many messages there are for each reason."""
-        return Counter(self.lost.values())
 
 
 def rehearse(
@@ -94,12 +88,12 @@ def rehearse(
             log.channel, Side.SERVER, kind, log.server.body(row), limits=limits
         ).message
         if message is None:
-            out.lost[log.channel_id, row] = "malformed"
+            out.lost[log.channel_id, row] = "that cannot be read"
             continue
         try:
             client.take(client.displays.setdefault(log.channel_id, _Display()), message)
         except _Lost as lost:
-            out.lost[log.channel_id, row] = str(lost)
+            out.lost[log.channel_id, row] = f"for want of {lost}"
     if progress is not None:
         progress("rehearsing", len(order), len(order))
     for channel_id, display in client.displays.items():

@@ -127,7 +127,7 @@ def _without_lost(part: Part, rehearsal: Rehearsal) -> Part:
         if channel_id == part.channel_id:
             reasons.setdefault(reason, []).append(row)
     for reason, rows in reasons.items():
-        part = part.without(np.isin(part.row, rows), f"that need {reason}")
+        part = part.without(np.isin(part.row, rows), reason)
     return part
 
 

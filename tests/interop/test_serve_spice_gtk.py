@@ -47,6 +47,8 @@ class Served:
             "--port",
             "0",
             "--json",
+            "--patience",
+            "1",
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
