@@ -28,9 +28,11 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.replay.driver import replay
 
 MOST_KEPT: Final = 20
-"""Differences of one capture that are kept one by one; all are counted."""
+"""Differences of one capture that are kept one by one …"""
+MOST_KEPT_OF_A_KIND: Final = 3
+"""… and of one codec besides; all are counted."""
 MOST_PICTURES: Final = 8
-"""Differences of one capture, from the first on, of which pictures are written."""
+"""Differences of one capture, from the first on, of which pictures are written; the first of a codec is, anyway."""
 
 
 class Verdict(StrEnum):
@@ -296,13 +298,15 @@ class _Comparison:
     ) -> None:
         difference = Difference(seen.key, seen.position, seen.size, what)
         pair = None
-        if self.options.pictures is not None and len(self.pairs) < MOST_PICTURES:
+        first = not self.wrong[group_of(seen.key)]
+        if self.options.pictures is not None and (first or len(self.pairs) < MOST_PICTURES):
             pair = Pair(seen.key, expected, pixels, reference)
         self._add(difference, pair)
 
     def _add(self, difference: Difference, pair: Pair | None = None) -> None:
-        self.wrong[group_of(difference.key)] += 1
-        if len(self.differences) < MOST_KEPT:
+        group = group_of(difference.key)
+        self.wrong[group] += 1
+        if len(self.differences) < MOST_KEPT or self.wrong[group] <= MOST_KEPT_OF_A_KIND:
             self.differences.append(difference)
             self.pairs.append(pair)
 
