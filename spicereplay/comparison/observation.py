@@ -127,8 +127,9 @@ class Lifetimes:
 
     @classmethod
     def of(cls, created_s: Float64Array, seconds: Float64Array, ended: npt.NDArray[np.bool_]) -> Lifetimes:
-        """Take lives in order of creation."""
-        cluster = np.cumsum(np.diff(created_s, prepend=created_s[:1]) > TOGETHER_S).astype(np.intp)
+        """Take lives in order of creation, those of one display channel after those of another."""
+        apart = np.abs(np.diff(created_s, prepend=created_s[:1])) > TOGETHER_S
+        cluster = np.cumsum(apart).astype(np.intp)
         return cls(seconds, ended, cluster)
 
     @property
