@@ -129,6 +129,15 @@ def tcp_frame(
     return way.ethernet + _ip_header(way, len(segment)) + bytes(header) + options + payload
 
 
+def marker_frame(text: str) -> bytes:
+    """Return a frame that belongs to no protocol and says something in ASCII.
+
+    Source: IEEE Std 802-2014 9.2.4, EtherType 88-B5: local experiments.
+    """
+    address = b"\x02" + bytes(5)
+    return address + address + b"\x88\xb5" + text.encode("ascii", "replace").ljust(46, b"\0")
+
+
 @lru_cache(maxsize=4096)
 def _ip_header(way: Path, payload_bytes: int) -> bytes:
     source, destination = way.addresses[: len(way.addresses) // 2], way.addresses[len(way.addresses) // 2 :]

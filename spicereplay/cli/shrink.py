@@ -79,5 +79,5 @@ def _judge(finding: str | None, defect: str | None) -> tuple[Shows, str]:
     if finding is not None:
         return shows_finding(finding), f"the finding {finding}"
     if defect is None or defect not in DefectKind.__members__.values():
-        raise UsageError(f"no defect is called {defect!r}; they are {', '.join(DefectKind)}")
+        raise UsageError(f"no defect is called {defect!r}; `table INPUT defects` lists those of an input")
     return shows_defect(DefectKind(defect)), f"the defect {defect}"

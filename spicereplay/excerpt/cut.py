@@ -105,8 +105,8 @@ def cut(
 ) -> Cut:
     """Write the sessions between two moments, both inclusive, as a pcapng; seconds are those of the whole capture.
 
-    Times stay as they are. With `raw` only the messages within the span are written, behind the handshakes: what they
-    refer to is missing. An `out` that exists is replaced.
+    Times stay as they are, and so do seconds. With `raw` only the messages within the span are written, behind the
+    handshakes: what they refer to is missing. An `out` that exists is replaced.
 
     Raises `UsageError` for moments that are none or in the wrong order, `InputError` where no session goes on then.
     """
@@ -132,7 +132,13 @@ def cut(
     if not raw:
         about += " Before it: what it needs. Packets with a comment that says synthetic were never sent."
     written = write_scripts(
-        out, scripts, utc_offset_ns=replay.utc_offset_ns, limits=limits, progress=progress, about=about
+        out,
+        scripts,
+        utc_offset_ns=replay.utc_offset_ns,
+        origin_ns=replay.start_time_ns,
+        limits=limits,
+        progress=progress,
+        about=about,
     )
     parts = [script for session in scripts for script in session]
     within = sum(int((lane.time_ns >= span.start_ns).sum()) for s in parts for lane in s.lanes.values())

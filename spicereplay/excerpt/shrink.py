@@ -158,8 +158,14 @@ class _Shrinking:
     def _write(self, state: _State, path: Path) -> Written:
         about = _EXCERPT.format(name=self.source.path.name, what=self.what)
         scripts = [[channel.cut() for channel in session] for session in state]
-        offset = self.source.utc_offset_ns
-        return write_scripts(path, scripts, utc_offset_ns=offset, limits=self.limits, about=about)
+        return write_scripts(
+            path,
+            scripts,
+            utc_offset_ns=self.source.utc_offset_ns,
+            origin_ns=self.source.start_time_ns,
+            limits=self.limits,
+            about=about,
+        )
 
     def _judge(self) -> bool:
         self.trials += 1

@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 
 from spicereplay.capture.connection import Endpoint
+from spicereplay.capture.frames import marker_frame
 from spicereplay.capture.writer import PcapngWriter
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import Side
@@ -31,6 +32,8 @@ from spicereplay.session.log import ChannelLog, SessionLog
 
 Progress = Callable[[str, int, int], None]
 
+ORIGIN: Final = "spicereplay: from here the original recording counts its seconds"
+"""What the packet says that stands for the beginning of the recording."""
 SYNTHETIC: Final = "synthetic handshake"
 """What the comment of a handshake begins with that the capture lacks."""
 DOCUMENTATION_CLIENT: Final = Endpoint("192.0.2.1", 49_152)
@@ -83,12 +86,15 @@ def write_sessions(
     utc_offset_ns: int = 0,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    origin_ns: int | None = None,
     comments: bool = True,
     remarks: Sequence[Remark] = (),
 ) -> Written:
     """Write observed sessions as a pcapng, in the clear, and say what was written.
 
-    `utc_offset_ns` is added to every time (`Replay.utc_offset_ns`). `comments` tells in packet comments what is made
+    `utc_offset_ns` is added to every time (`Replay.utc_offset_ns`). `origin_ns` is the moment that seconds are counted
+    from (`Replay.start_time_ns`): where it is given and lies before all else, a packet of no protocol stands for it,
+    so that seconds mean the same in both captures. `comments` tells in packet comments what is made
     up or missing; what is made up is told in the comment of the section in any case. Messages with more than
     `limits.message_bytes` were never observed, so nothing is left to bound here but the holes. A `path` that exists is
     replaced. Raises `OSError` where it cannot be written, `UsageError` for times before 1970.
@@ -100,6 +106,7 @@ def write_sessions(
         utc_offset_ns=utc_offset_ns,
         limits=limits,
         progress=progress,
+        origin_ns=origin_ns,
         comments=comments,
         remarks=remarks,
     )
@@ -112,6 +119,7 @@ def write_scripts(
     utc_offset_ns: int = 0,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    origin_ns: int | None = None,
     comments: bool = True,
     remarks: Sequence[Remark] = (),
     about: str = "",
@@ -134,6 +142,9 @@ def write_scripts(
         with beside.open("wb") as file:
             writer = _Remarking(file, comment=_section_comment(channels, about))
             writer.expect(remarks, utc_offset_ns)
+            begins = min((channel.script.log.start_time_ns for channel in channels), default=None)
+            if origin_ns is not None and begins is not None and origin_ns < begins:
+                writer.write(marker_frame(ORIGIN), origin_ns + utc_offset_ns, comment=ORIGIN)
             total = sum(channel.script.messages for channel in channels)
             ordered = heapq.merge(
                 *(channel.events() for channel in channels), key=lambda event: event.time_ns

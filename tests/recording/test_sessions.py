@@ -396,6 +396,18 @@ def test_times_are_moved_and_remarks_are_told_when_it_is_time(tmp_path: Path) ->
         write_sessions(out, [session(log)], utc_offset_ns=-(2**62))
 
 
+@pytest.mark.parametrize(("origin_s", "packets"), [(-5, 1), (0, 0), (2, 0)])
+def test_seconds_count_from_where_they_did(origin_s: int, packets: int, tmp_path: Path) -> None:
+    out = tmp_path / "x.pcapng"
+    log = spoken()
+    without = write_sessions(out, [session(log)]).packets
+    origin_ns = ORIGIN_NS + origin_s * 10**9
+    assert write_sessions(out, [session(log)], origin_ns=origin_ns).packets == without + packets
+    with replay(out) as again:
+        assert again.start_time_ns == min(origin_ns, ORIGIN_NS)
+        assert not len(again.defects)
+
+
 def test_comments_can_be_left_out_but_the_file_says_what_is_made_up(tmp_path: Path) -> None:
     out = tmp_path / "x.pcapng"
     write_sessions(out, [session(spoken())], comments=False)
