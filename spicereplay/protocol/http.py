@@ -20,8 +20,11 @@ METHODS: Final = frozenset(
     )
 )
 """Methods that are named; any other is `OTHER`, because it could be any text. Source: RFC 9110 9, RFC 4918 9."""
+_METHOD_WORDS: Final = tuple(f"{method} ".encode() for method in sorted(METHODS))
 REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) [^ \r\n]{1,4096} HTTP/1\.[01]\r?\n")
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?= |\r?\n)[^\r\n]{0,4096}\r?\n")
+_SEARCHED: Final = 1024
+"""Bytes of a line that are kept while it is not known whether a message begins with it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +54,7 @@ class _State(Enum):
     TO_CLOSE = auto()
     """A body that ends with the connection."""
     LOST = auto()
-    """Nobody knows, until a message begins where bytes are fed."""
+    """Nobody knows, until a message begins at the beginning of a line or of bytes that are fed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,8 +82,11 @@ class HttpReader:
         """Yield each message twice: when its first line is there, and when all of it is."""
         self.problem = None
         if self._state is _State.LOST:
-            form = REQUEST_LINE if self.requests else STATUS_LINE
-            if not form.match(data):
+            data = bytes(self._line) + data
+            self._line.clear()
+            if not (REQUEST_LINE if self.requests else STATUS_LINE).match(data):
+                if self._may_begin(data):
+                    self._line += data
                 return
             self._state = _State.FIRST_LINE
         at = 0
@@ -106,6 +112,14 @@ class HttpReader:
                 yield self._completed(self._message)
         if self.problem is not None:
             self.lost()
+
+    def _may_begin(self, data: bytes) -> bool:
+        """Say whether more bytes could make a first line out of `data`."""
+        if b"\n" in data or len(data) >= _SEARCHED:
+            return False
+        return any(
+            data.startswith(word[: len(data)]) for word in (_METHOD_WORDS if self.requests else (b"HTTP/1.",))
+        )
 
     def close(self) -> Iterator[HttpMessage]:
         """Yield the message that the end of the connection completes, if there is one."""

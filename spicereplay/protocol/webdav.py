@@ -23,6 +23,8 @@ from spicereplay.protocol.http import METHODS, STATUS_LINE, HttpMessage, HttpRea
 
 _FRAME: Final = struct.Struct("<qH")
 """Number of the connection, and how many bytes follow; none of them means that the connection is over."""
+_SEARCHED: Final = 1024
+"""Bytes that are kept while no frame is known: one and the first line in it, which may come byte by byte."""
 _KNOWN_REQUEST: Final = re.compile(
     b"(?:%s) [^ \r\n]{1,4096} HTTP/1\\.[01]\r?\n" % "|".join(sorted(METHODS)).encode()
 )
@@ -129,7 +131,7 @@ class WebdavTalk:
         if not direction.synchronised:
             start = _frame_of_http(side, data)
             direction.synchronised = start is not None
-            at = max(0, len(data) - _FRAME.size) if start is None else start
+            at = max(0, len(data) - _SEARCHED) if start is None else start
             direction.skipped += at
             if start is None:
                 direction.rest = data[at:]

@@ -1,8 +1,11 @@
 """What passed inside usbredir and webdav channels, as tables."""
 
+import dataclasses
+import json
 import struct
 
 import lz4.block
+import numpy as np
 import pytest
 from support.observed import ORIGIN_NS, Said, channel, ns, session
 
@@ -182,6 +185,59 @@ def test_a_recorded_channel_without_a_device(fixtures):
     ]
 
 
+RECORDED = {
+    # Counted in the recording by hand; the CD drive answers with status 0 throughout.
+    ("server", "hello"): 1,
+    ("server", "reset"): 2,
+    ("server", "set_configuration"): 1,
+    ("server", "control_packet"): 4,
+    ("server", "bulk_packet"): 18,
+    ("client", "hello"): 1,
+    ("client", "device_connect"): 1,
+    ("client", "interface_info"): 1,
+    ("client", "ep_info"): 1,
+    ("client", "configuration_status"): 1,
+    ("client", "control_packet"): 4,
+    ("client", "bulk_packet"): 18,
+}
+
+
+def test_a_recorded_cd_drive(fixtures):
+    with replay(fixtures / "captures" / "usb-webdav" / "capture.pcap.gz") as found:
+        tables = Tables(found, decode=False)
+        frame, defects = tables["usbredir"], tables["defects"]
+    counts = zip(frame["from"].astype(str), frame["packet"].astype(str), frame["count"], strict=True)
+    assert {(side, name): count for side, name, count in counts} == RECORDED
+    asked = frame[frame["answered"] > 0]
+    assert asked["packet"].tolist() == ["set_configuration", "control_packet", "bulk_packet"]
+    assert (asked["answered"] == asked["count"]).all()
+    assert asked["answer_ms_max"].between(0.001, 5).all()
+    assert not frame[["errors", "stalled", "cancelled", "unanswered"]].to_numpy().any()
+    assert not len(defects)
+
+
+def later(log, share):
+    """Return what a recorder would have that began in the middle: no handshake, the last messages of both sides."""
+    cut = {
+        side: log.index(side).take(np.arange(round(len(log.index(side)) * share), len(log.index(side))))
+        for side in Side
+    }
+    return dataclasses.replace(log, link=None, server=cut[Side.SERVER], client=cut[Side.CLIENT])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
+def test_a_recorded_cd_drive_from_the_middle_on(fixtures, share):
+    with replay(fixtures / "captures" / "usb-webdav" / "capture.pcap.gz") as found:
+        (log,) = found.sessions[0].of(ChannelType.USBREDIR)
+        log = later(log, share)
+        defects = DefectLog()
+        frame = usbredir([session(log)], ORIGIN_NS, DEFAULT_LIMITS, defects)
+        sent = sum(len(piece.data) for piece in slices(log, DEFAULT_LIMITS, defects))
+    assert frame["bytes"].sum() == sent
+    assert "unread" not in set(frame["packet"])
+    assert not defects.kept
+
+
 # --- webdav -------------------------------------------------------------------------------------------
 
 
@@ -220,3 +276,24 @@ def test_a_hole_makes_open_requests_unknown():
     hole = Gap(Side.CLIENT, ns(2), -1, 50, GapCause.NOT_CAPTURED)
     table = dav([said(1, frame_of(4, GET))], [said(2, frame_of(4, b"abc"))], gaps=[hole])
     assert table["outcome"].tolist() == ["unknown"]
+
+
+def test_recorded_requests(fixtures):
+    folder = fixtures / "captures" / "usb-webdav"
+    truth = json.loads((folder / "truth.json").read_text())["requests"]
+    with replay(folder / "capture.pcap.gz") as found:
+        table = Tables(found, decode=False)["webdav"]
+    told = table[["client", "method", "status"]].to_dict("records")
+    assert told == [{name: request[name] for name in ("client", "method", "status")} for request in truth]
+    assert (table["outcome"] == "answered").all()
+    assert (table["response_ms"] > 0).all()
+    assert (table["duration_ms"] >= table["response_ms"]).all()
+
+
+def test_recorded_requests_from_the_middle_on(fixtures):
+    with replay(fixtures / "captures" / "usb-webdav" / "capture.pcap.gz") as found:
+        (log,) = found.sessions[0].of(ChannelType.WEBDAV)
+        # The guest writes byte by byte: the cut lies in the second request, the answers to it and the first are gone.
+        table = webdav([session(later(log, 0.4))], ORIGIN_NS, DEFAULT_LIMITS, DefectLog())
+    assert table["method"].tolist() == ["GET", "GET"]
+    assert table["client"].tolist() == [11, 13]

@@ -110,3 +110,12 @@ def test_missing_bytes_are_like_that_too():
 def test_noise_is_no_error(requests, pieces):
     got = read(HttpReader(requests), *pieces)
     assert sum(size for _, complete, size in got if complete) <= sum(map(len, pieces))
+
+
+@pytest.mark.parametrize("requests", [True, False])
+def test_a_message_after_missing_bytes_may_come_byte_by_byte(requests):
+    reader = HttpReader(requests)
+    reader.lost()
+    whole = b"GET /a HTTP/1.1\r\n\r\n" if requests else b"HTTP/1.1 204 No\r\n\r\n"
+    got = read(reader, *(bytes([byte]) for byte in b"the rest\r\n" + whole + whole))
+    assert [size for _, complete, size in got if complete] == [len(whole)] * 2
