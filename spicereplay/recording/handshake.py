@@ -84,7 +84,7 @@ def opening_of(log: ChannelLog, session_id: int | None) -> list[Step]:
     if found is not None and found.reply_error:
         return steps
     made_up = steps[0].made_up or steps[1].made_up
-    selection = all(caps.has(_common(step.data), CAP_AUTH_SELECTION) for step in steps)
+    selection = all(caps.has(_common(step), CAP_AUTH_SELECTION) for step in steps)
     result = 0 if found is None or found.result is None else found.result
     client_ns, server_ns = (_end_ns(log, side, steps[i].time_ns) for i, side in enumerate(_SPEAKERS))
     client_ns = max(steps[1].time_ns, client_ns)
@@ -126,14 +126,10 @@ def _end_ns(log: ChannelLog, side: Side, otherwise: int) -> int:
     return stream.time_at(length - 1) if length and len(stream.time_ns) else otherwise
 
 
-def _common(data: bytes) -> tuple[int, ...]:
-    """Return the common capability words of a link message or reply.
-
-    Its length tells which it is; one that lies about itself has none.
-    """
-    body = data[HEADER_BYTES:]
-    at = 6 if len(body) < LINK_REPLY_BYTES else 166
-    count, _, offset = struct.unpack_from("<III", body, at)
+def _common(step: Step) -> tuple[int, ...]:
+    """Return the common capability words of a link message or reply; one that lies about itself has none."""
+    body = step.data[HEADER_BYTES:]
+    count, _, offset = struct.unpack_from("<III", body, 6 if step.side is Side.CLIENT else 166)
     if offset + 4 * count > len(body):
         return ()
     return struct.unpack_from(f"<{count}I", body, offset)

@@ -219,6 +219,16 @@ def test_a_ticket_is_blanked_and_the_rest_of_the_handshake_is_kept(tmp_path: Pat
         assert after.client.stream.read(0, len(client) - 128) == client[:-128]
 
 
+def test_a_link_message_as_long_as_a_reply_is_still_one(tmp_path: Path) -> None:
+    client = link_message(ChannelType.DISPLAY, connection_id=7, caps=(0,) * 60)
+    client += struct.pack("<I", 1) + bytes(128)
+    server = link_stage(ChannelType.DISPLAY)[1] + mini(4, ping()) * 4
+    found, out = write_again(tmp_path, connection(client, server))
+    with found, replay(out) as again:
+        assert only(found).link == only(again).link
+        assert_same(found, again)
+
+
 def test_a_password_in_a_sasl_exchange_is_not_written(tmp_path: Path) -> None:
     secret = b"\0user\0hunter2"
 
