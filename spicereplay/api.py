@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from spicereplay.analysis import schema
+from spicereplay.analysis.attributes import TableAttributes
+from spicereplay.analysis.clocks import Clocks, clocks_of
 from spicereplay.analysis.timeline import Tables
-from spicereplay.defects import Defect
 from spicereplay.errors import UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
+from spicereplay.markup import cell, size, table
+from spicereplay.protocol.enums import Side
 from spicereplay.replay import Progress, Replay, replay
+from spicereplay.units import NS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spicereplay.analysis.verdict import Verdict
     from spicereplay.comparison.result import Comparison
     from spicereplay.replay.picture import Picture
     from spicereplay.replay.still import Moment
@@ -34,6 +39,17 @@ def open(
     reveal_keys: bool = False,
 ) -> Capture:
     """Open a capture, a bug report or a directory of either.
+
+        import spicereplay as sr
+
+        capture = sr.open("bug.zip")
+        capture.verdict                         # what went wrong, with the evidence
+        capture.sessions[0].streams             # a pandas DataFrame, a row per video stream
+        capture.frame_at(12.5)                  # the guest's screen 12.5 s after the first packet
+        sr.plots.bandwidth(capture)             # a plot, with matplotlib
+
+        with sr.open("a.pcapng", keylog="keys.log") as capture:     # closes the file at the end
+            stalls = capture.ack_stalls
 
     The packets are read and framed at once; tables are made when they are looked at. `decode` says whether video
     frames are decoded to measure how long that takes when a table with decode times is asked for. `progress` is
@@ -108,11 +124,11 @@ def _name(each: str | Path | Capture | Session) -> Path:
     return each.path if isinstance(each, Capture) else Path(each)
 
 
-class Capture:
+class Capture(TableAttributes):
     """An opened input; a context manager. The file stays mapped until it is closed.
 
     Every table of `spicereplay.analysis.schema` is an attribute, for all sessions together; `sessions[i]` has the
-    same for one of them.
+    same for one of them. Shows itself in a notebook.
     """
 
     def __init__(self, replayed: Replay, *, decode: bool, limits: Limits, reveal_keys: bool = False) -> None:
@@ -137,9 +153,13 @@ class Capture:
         return self.replay.duration_s
 
     @property
-    def defects(self) -> list[Defect]:
-        """What was wrong with the input."""
-        return list(self.replay.defects)
+    def verdict(self) -> Verdict:
+        """What went wrong: `str` gives one sentence, a notebook all findings with their evidence."""
+        return self.tables.verdict
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table by its name, for all sessions. Raises `KeyError` for a name that the schema does not know."""
+        return self.tables[name]
 
     def frame_at(
         self,
@@ -187,23 +207,31 @@ class Capture:
 
         return write(self.tables, to, path, names=tables, force=force, progress=progress).path
 
-    @property
-    def verdict(self) -> str:
-        """What went wrong, in one sentence."""
-        return self.tables.verdict.sentence
-
-    def __getattr__(self, name: str) -> pd.DataFrame:
-        if name in schema.TABLES:
-            return self.tables[name]
-        raise AttributeError(
-            f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}"
-        )
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *schema.TABLES})
-
     def __repr__(self) -> str:
         return f"<Capture {self.path.name}: {len(self.sessions)} sessions, {self.duration_s:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        found = self.replay
+        facts = [found.kind, f"{len(self.sessions)} session{'' if len(self.sessions) == 1 else 's'}"]
+        facts.append(f"{self.duration_s:.1f} s")
+        if found.packets:
+            facts.append(f"{found.packets:,} packets")
+        if len(found.other):
+            facts.append(f"{len(found.other):,} connections that are no readable SPICE")
+        rows = [
+            (
+                session.number,
+                f"{session.start_s:.3f}",
+                f"{session.duration_s:.3f}",
+                ", ".join(channel.name for channel in session.log.channels),
+                size(sum(channel.bytes_from.get(Side.SERVER, 0) for channel in session.log.channels)),
+                size(sum(channel.bytes_from.get(Side.CLIENT, 0) for channel in session.log.channels)),
+            )
+            for session in self.sessions
+        ]
+        head = ("session", "start s", "length s", "channels", "from server", "from client")
+        sessions = table(head, rows, numbers=(1, 2, 4, 5)) if rows else ""
+        return f"<div><p><b>{cell(self.path.name)}</b> · {cell(' · '.join(facts))}</p>{sessions}</div>"
 
     def close(self) -> None:
         """Let go of the file."""
@@ -218,8 +246,8 @@ class Capture:
         self.close()
 
 
-class Session:
-    """One client's connection to one server; its tables are attributes."""
+class Session(TableAttributes):
+    """One client's connection to one server; its tables are attributes. Shows itself in a notebook."""
 
     def __init__(self, capture: Capture, number: int) -> None:
         self.capture = capture
@@ -232,19 +260,72 @@ class Session:
         """The server's id of the session; None where it was not seen."""
         return self.log.session_id
 
-    def __getattr__(self, name: str) -> pd.DataFrame:
-        if name not in schema.TABLES:
-            raise AttributeError(
-                f"{type(self).__name__!r} has no attribute {name!r}; tables are {', '.join(schema.TABLES)}"
-            )
-        table = self.capture.tables[name]
-        if "session" not in schema.TABLES[name].names or len(self.capture.sessions) == 1:
-            return table
-        return table[table["session"] == self.number].reset_index(drop=True)
+    @property
+    def start_s(self) -> float:
+        """The session's first packet, in seconds as in all tables."""
+        return (self.log.start_time_ns - self.capture.replay.start_time_ns) / NS_PER_S
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *schema.TABLES})
+    @property
+    def duration_s(self) -> float:
+        """From there to its last packet, in seconds."""
+        return (self.log.end_time_ns - self.log.start_time_ns) / NS_PER_S
+
+    @cached_property
+    def clocks(self) -> Clocks:
+        """The clocks of the session, and what each shows at a capture time."""
+        return clocks_of(self.capture.replay, self.log, self.capture.tables["pings"])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return this session's rows of a table, with the row numbers they have in the capture's.
+
+        Raises `KeyError` for a name that the schema does not know.
+        """
+        whole = self.capture.tables[name]
+        if "session" not in schema.TABLES[name].names or len(self.capture.sessions) == 1:
+            return whole
+        return whole[whole["session"] == self.number]
+
+    def frame_at(
+        self,
+        at: Moment,
+        *,
+        channel_id: int | None = None,
+        surface: int | None = None,
+        monitor: int | None = None,
+        cursor: bool = False,
+    ) -> Picture:
+        """Return the guest's screen at a moment of this session, as `Capture.frame_at` does."""
+        return self.capture.frame_at(
+            at, session=self.number, channel_id=channel_id, surface=surface, monitor=monitor, cursor=cursor
+        )
 
     def __repr__(self) -> str:
         channels = ", ".join(channel.name for channel in self.log.channels)
         return f"<Session {self.number}: {channels}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                channel.name,
+                f"{len(channel.server):,}",
+                f"{len(channel.client):,}",
+                size(channel.bytes_from.get(Side.SERVER, 0)),
+                size(channel.bytes_from.get(Side.CLIENT, 0)),
+                len(channel.gaps) or "",
+                "" if channel.link is not None else "not captured",
+            )
+            for channel in self.log.channels
+        ]
+        head = (
+            "channel",
+            "messages from server",
+            "from client",
+            "bytes from server",
+            "from client",
+            "holes",
+            "handshake",
+        )
+        until = self.start_s + self.duration_s
+        span = f"{self.start_s:.3f} s to {until:.3f} s of {self.capture.path.name}"
+        shown = table(head, rows, numbers=(1, 2, 3, 4, 5))
+        return f"<div><p><b>Session {self.number}</b> · {cell(span)}</p>{shown}</div>"

@@ -1,11 +1,13 @@
-"""The three clocks of a session, kept apart, and the mappings between them.
+"""The clocks of a session, kept apart, as they are measured: in nanoseconds, for all messages at once.
 
 * *capture time*: nanoseconds, of the machine that recorded;
 * *server time*: the server's monotonic clock; frames carry its milliseconds modulo 2^32 (multimedia time);
 * the *client's multimedia clock*: what the server last set, moved on by the client's own clock.
 
-The client's report has a fourth, seconds since its connection began; in a recording made by that client it is the
-capture time itself. Source: server-heuristics.md B1, spice-wire.md 4.4, 5.3 and 10.3.
+The client's report has one more, seconds since its connection began; in a recording made by that client it is the
+capture time itself. `clocks` makes of them what a notebook asks for.
+
+Source: server-heuristics.md B1, spice-wire.md 4.4, 5.3 and 10.3.
 """
 
 from __future__ import annotations
@@ -19,17 +21,18 @@ import numpy.typing as npt
 from spicereplay.analysis.columns import Float64Array
 from spicereplay.analysis.fields import fields
 from spicereplay.bytestream import Int64Array
-from spicereplay.protocol.enums import ChannelType, ServerMain
+from spicereplay.protocol.enums import ChannelType, ServerDisplay, ServerMain, ServerPlayback
 from spicereplay.session.log import SessionLog
 from spicereplay.units import NS_PER_MS
 
-_WRAP: Final = 1 << 32
+MEDIA_WRAP_MS: Final = 1 << 32
+"""Multimedia time is a 32-bit number of milliseconds: it begins anew after 49.7 days."""
 _HALF: Final = 1 << 31
 
 
 def signed_ms(difference: Int64Array | Float64Array) -> Float64Array:
     """Return differences of two 32-bit millisecond clocks as the signed number nearest to zero."""
-    return (np.asarray(difference, np.float64) + _HALF) % _WRAP - _HALF
+    return (np.asarray(difference, np.float64) + _HALF) % MEDIA_WRAP_MS - _HALF
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class ServerClock:
         The error is that of the offset plus a millisecond of rounding.
         """
         server_ms = self.server_ns(capture_ns) / NS_PER_MS
-        return signed_ms(server_ms % _WRAP - mm_time)
+        return signed_ms(server_ms % MEDIA_WRAP_MS - mm_time)
 
 
 def server_clock(ping_time_ns: Int64Array, timestamp_ns: Int64Array) -> ServerClock | None:
@@ -108,3 +111,23 @@ def client_media_clock(session: SessionLog) -> ClientMediaClock:
     time_ns, value = np.concatenate(times), np.concatenate(values)
     order = np.argsort(time_ns, kind="stable")
     return ClientMediaClock(time_ns[order], value[order])
+
+
+def media_stamps(session: SessionLog) -> tuple[Int64Array, npt.NDArray[np.uint32]]:
+    """Return capture time and multimedia time of every frame and packet of sound; arrays of one length.
+
+    The server stamps them with its own clock when it takes them in hand. A stamp of 0 means none.
+    Source: spice-wire.md 10.3.
+    """
+    times, stamps = [np.empty(0, np.int64)], [np.empty(0, np.uint32)]
+    for kind, message_type, name in (
+        (ChannelType.DISPLAY, ServerDisplay.STREAM_DATA, "base_multi_media_time"),
+        (ChannelType.DISPLAY, ServerDisplay.STREAM_DATA_SIZED, "base_multi_media_time"),
+        (ChannelType.PLAYBACK, ServerPlayback.DATA, "time"),
+    ):
+        for log in session.of(kind):
+            rows, sent = fields(log.server, message_type)
+            times.append(log.server.time_ns[rows])
+            stamps.append(sent[name])
+    time_ns, stamp = np.concatenate(times), np.concatenate(stamps)
+    return time_ns[stamp != 0], stamp[stamp != 0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from spicereplay.analysis.facts import Facts
-from spicereplay.analysis.finding import plural, rows_of
+from spicereplay.analysis.finding import Finding, at, plural, rows_of
+from spicereplay.markup import cell, severity
+from spicereplay.text import LONGEST_TEXT, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,13 +19,36 @@ if TYPE_CHECKING:
 Severity = Literal["ok", "info", "warn", "critical"]
 
 
+MOST_SHOWN: Final = 12
+"""Findings that a verdict shows in a notebook; the rest is counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the input comes to."""
+    """What the input comes to. `str` gives the sentence; a notebook shows the findings behind it."""
 
     sentence: str
     severity: Severity
     evidence: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    """All of them, worst first."""
+
+    def __str__(self) -> str:
+        return visible(self.sentence)
+
+    def _repr_html_(self) -> str:
+        items = []
+        for n, found in enumerate(self.findings[:MOST_SHOWN]):
+            when = "" if found.time_s is None else f" <small>at {found.time_s:.3f} s</small>"
+            evidence = "".join(f"<li>{cell(sentence, LONGEST_TEXT)}</li>" for sentence in found.evidence)
+            items.append(
+                f"<details{' open' if n == 0 else ''}><summary>{severity(found.severity)} "
+                f"{cell(found.title, LONGEST_TEXT)}{when}</summary><ul>{evidence}</ul></details>"
+            )
+        left = len(self.findings) - MOST_SHOWN
+        more = f"<p>… and {left:,} more</p>" if left > 0 else ""
+        title = f"{severity(self.severity)} <b>{cell(self.sentence, LONGEST_TEXT)}</b>"
+        return f"<div><p>{title}</p>{''.join(items)}{more}</div>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +84,20 @@ def judge(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: Fac
     lacking = ["capture_incomplete", "large_messages_lost", "several_displays_merged", "tls_unreadable"]
     incomplete = bool(findings["code"].isin(lacking).any()) or not len(tables["channels"])
     figures = _figures(tables, facts)
+    ranked = tuple(
+        Finding(row.code, row.severity, row.title, tuple(row.evidence), at(row.time_s))
+        for row in rows_of(findings)
+    )
     if not len(serious) and not len(tables["channels"]):
-        return Verdict(f"There is no recorded traffic; {_client_figures(facts)}.", "info", ())
+        return Verdict(f"There is no recorded traffic; {_client_figures(facts)}.", "info", (), ranked)
     if not len(serious):
         caution = " as far as the capture goes, which is not all the way" if incomplete else ""
-        return Verdict(f"No problem was found{caution}: {figures}.", "ok" if not incomplete else "info", ())
+        calm: Severity = "info" if incomplete else "ok"
+        return Verdict(f"No problem was found{caution}: {figures}.", calm, (), ranked)
     first = serious.iloc[0]
     rest = len(serious) - 1
     more = f" ({plural(rest, 'further problem')} below)" if rest else ""
-    return Verdict(f"{first['title']}{more}.", str(first["severity"]), tuple(first["evidence"]))  # type: ignore[arg-type]
+    return Verdict(f"{first['title']}{more}.", first["severity"], tuple(first["evidence"]), ranked)
 
 
 def _client_figures(facts: Facts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 from typing import Final
@@ -12,10 +13,14 @@ import numpy.typing as npt
 from spicereplay.display.cursor import CursorState
 from spicereplay.display.model import Screen
 from spicereplay.display.region import Box
+from spicereplay.markup import cell
+from spicereplay.text import LONGEST_TEXT
 
 RgbaPixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
+SHOWN_WIDTH_PX: Final = 1280
+"""A notebook shows a wider picture smaller."""
 SQUARE_PX: Final = 8
 """Side of a square of the checkerboard that stands for what is unknown."""
 _LIGHT: Final = 204
@@ -62,6 +67,35 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         return self.png()
+
+    def _repr_html_(self) -> str:
+        """Show it without transparency, so that the unknown part is seen, and say what that part is."""
+        from PIL import Image
+
+        height, width = self.unknown.shape
+        image = Image.fromarray(self.pixels[..., :3])
+        scaled = ""
+        if width > SHOWN_WIDTH_PX:
+            image = image.resize((SHOWN_WIDTH_PX, max(height * SHOWN_WIDTH_PX // width, 1)))
+            scaled = f", shown {SHOWN_WIDTH_PX:,} px wide"
+        out = io.BytesIO()
+        image.save(out, "PNG", optimize=True)
+        data = base64.b64encode(out.getvalue()).decode("ascii")
+        words = f"{width:,}×{height:,} px at {self.time_s:.3f} s{scaled}"
+        if self.unknown_pixels:
+            share = self.unknown_pixels / self.unknown.size
+            reasons = f": {'; '.join(self.why)}" if self.why else ""
+            words += f". Unknown, the checkerboard: {self.unknown_pixels:,} px, {share:.1%}{reasons}"
+        return (
+            f'<figure style="margin:0"><img style="max-width:100%" alt="{cell(repr(self))}" '
+            f'src="data:image/png;base64,{data}"><figcaption>{cell(words, LONGEST_TEXT)}</figcaption></figure>'
+        )
+
+    def _ipython_display_(self) -> None:
+        # A notebook asked for all forms would keep the PNG a second time beside the page with its caption.
+        from IPython.display import display
+
+        display({"text/html": self._repr_html_(), "text/plain": repr(self)}, raw=True)
 
     def __repr__(self) -> str:
         height, width = self.unknown.shape
