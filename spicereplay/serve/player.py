@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import numpy as np
+
 from spicereplay.protocol import caps
 from spicereplay.protocol.caps import MainCap
 from spicereplay.protocol.enums import (
@@ -27,10 +29,11 @@ from spicereplay.protocol.enums import (
 )
 from spicereplay.protocol.link import Link
 from spicereplay.protocol.messages.common import sub_messages
+from spicereplay.replay.screens import let_go
 from spicereplay.serve.beginning import LATENCY_MS, session_id_set
 from spicereplay.serve.client_messages import ClientMessage, ClientMessages
 from spicereplay.serve.part import Part
-from spicereplay.serve.tempo import Tempo
+from spicereplay.serve.tempo import PAUSE_NS, Tempo
 from spicereplay.units import KIB, NS_PER_MS, NS_PER_US
 
 WINDOWS_AHEAD: Final = 2
@@ -39,6 +42,8 @@ TAKE_BYTES: Final = 256 * KIB
 """At about that many bytes a batch is cut off."""
 MOTIONS_PER_ACK: Final = 4
 """Source: spice-wire.md 12; spice server/inputs-channel.cpp, SPICE_INPUT_MOTION_ACK_BUNCH."""
+MOST_ANSWERS: Final = 1024
+"""Messages of our own that wait for the client to read."""
 TOKENS_PER_LUMP: Final = 5
 """Source: spice-wire.md 6.1."""
 
@@ -47,6 +52,8 @@ _FULL: Final = struct.Struct("<QHII")
 _PING: Final = struct.Struct("<IQ")
 _U32: Final = struct.Struct("<I")
 _WAIT: Final = struct.Struct("<BBQ")
+_FRAMES: Final = (ServerDisplay.STREAM_DATA, ServerDisplay.STREAM_DATA_SIZED)
+_FRAME_ENDS: Final = (ServerDisplay.STREAM_CLIP, ServerDisplay.STREAM_DESTROY)
 _STAMPS: Final[dict[tuple[ChannelType, int], int]] = {
     (ChannelType.MAIN, ServerMain.MULTI_MEDIA_TIME): 0,
     (ChannelType.DISPLAY, ServerDisplay.STREAM_DATA): 4,
@@ -70,6 +77,35 @@ class Stage(Protocol):
     def sent_as(self, channel_type: int, channel_id: int, recorded_serial: int) -> int:
         """Return the serial number that stands for a recorded one on another channel; 0 where it is not there."""
         ...
+
+
+def net_test_lines(part: Part) -> frozenset[int]:
+    """Return the PINGs of main's network test: the one with padding, and the two before with the numbers before."""
+    if part.channel is not ChannelType.MAIN:
+        return frozenset()
+    bodies = [(line, part.body(line)) for line in np.flatnonzero(part.type == ServerCommon.PING).tolist()]
+    numbers = {line: int.from_bytes(body[:4], "little") for line, body in bodies}
+    padded = [line for line, body in bodies if len(body) > _PING.size]
+    return frozenset(
+        line
+        for line in numbers
+        if any(line <= last and numbers[last] - numbers[line] in range(3) for last in padded)
+    )
+
+
+def last_frame_lines(part: Part) -> frozenset[int]:
+    """Return the video frames whose picture stays: no other of their stream follows before its clip changes."""
+    if part.channel is not ChannelType.DISPLAY:
+        return frozenset()
+    out: list[int] = []
+    shown: dict[int, int] = {}
+    for line in np.flatnonzero(np.isin(part.type, (*_FRAMES, *_FRAME_ENDS))).tolist():
+        number = int.from_bytes(part.body(line)[:4], "little")
+        if part.type[line] in _FRAMES:
+            shown[number] = line
+        elif number in shown:
+            out.append(shown.pop(number))
+    return frozenset((*out, *shown.values()))
 
 
 @dataclass(slots=True)
@@ -137,11 +173,19 @@ class Player:
     _pings: dict[tuple[int, int], int] = field(default_factory=dict)
     _agent_credit: int = 0
     _agent_waiting: deque[int] = field(default_factory=deque)
+    _agent_dropped: int = 0
     _agent_received: int = 0
     _motions: int = 0
     _modifiers: int | None = None
+    _net_test: frozenset[int] = frozenset()
+    _last_frames: frozenset[int] = frozenset()
+    _paused_until_ns: int = 0
+    _released: int = 0
 
     def __post_init__(self) -> None:
+        self._net_test = net_test_lines(self.part)
+        if self.stage.tempo.speed is None:
+            self._last_frames = last_frame_lines(self.part)
         self._incoming = ClientMessages(self.link.mini_header)
         self.greeted = self.part.channel not in (ChannelType.MAIN, ChannelType.DISPLAY)
 
@@ -153,7 +197,7 @@ class Player:
     @property
     def unsent(self) -> int:
         """How many messages of the part have not been sent."""
-        return len(self.part) - self._next + len(self._agent_waiting)
+        return len(self.part) - self._next + len(self._agent_waiting) + self._agent_dropped
 
     @property
     def next_ns(self) -> int | None:
@@ -184,11 +228,12 @@ class Player:
         time_ns = int(self.part.time_ns[line])
         if stage.tempo.speed is None and time_ns > stage.horizon_ns():
             return None
-        return stage.curtain_ns + stage.tempo.elapsed_at(time_ns)
+        return max(self._paused_until_ns, stage.curtain_ns + stage.tempo.elapsed_at(time_ns))
 
     def say(self, kind: int, body: bytes) -> None:
-        """Send a message of our own as soon as may be."""
-        self._extra.append((kind, body))
+        """Send a message of our own as soon as may be; not to a client that reads nothing and asks on and on."""
+        if len(self._extra) < MOST_ANSWERS:
+            self._extra.append((kind, body))
 
     def _next_frame(self, now_ns: int) -> bytes | None:
         if self._extra:
@@ -207,6 +252,7 @@ class Player:
                         continue
                     self._agent_credit -= 1
                 elif kind == ServerMain.AGENT_DISCONNECTED:
+                    self._agent_dropped += len(self._agent_waiting)
                     self._agent_waiting.clear()
                     self._agent_credit = 0
             return self._framed(*self._rewritten(line, kind, now_ns))
@@ -220,7 +266,7 @@ class Player:
             return False
         time_ns = int(part.time_ns[line])
         if stage.tempo.speed is None:
-            return time_ns <= stage.horizon_ns()
+            return now_ns >= self._paused_until_ns and time_ns <= stage.horizon_ns()
         return now_ns - stage.curtain_ns >= stage.tempo.elapsed_at(time_ns)
 
     def _framed(self, kind: int, body: bytes) -> bytes:
@@ -237,6 +283,8 @@ class Player:
         """Return type and body of a message as this client gets it; most are as they were recorded."""
         part, stage = self.part, self.stage
         body = part.body(line)
+        if part.log is not None and (row := int(part.row[line])) >= 0:
+            self._released = let_go(part.log.server, self._released, row)
         match kind:
             case ServerCommon.SET_ACK:
                 return kind, _U32.pack(self.window.begin(int.from_bytes(body[4:8], "little"))) + body[4:]
@@ -259,9 +307,11 @@ class Player:
         at = _STAMPS.get((part.channel, kind))
         if at is not None and not stage.tempo.as_recorded:
             assert stage.curtain_ns is not None, "the opening has no time stamps"
-            stamp = stage.tempo.stamp(int.from_bytes(body[at : at + 4], "little"), now_ns - stage.curtain_ns)
-            if kind == ServerMain.MULTI_MEDIA_TIME and stage.tempo.speed is None:
-                stamp = stage.tempo.clock_at(now_ns - stage.curtain_ns)
+            last = line in self._last_frames
+            if last:
+                self._paused_until_ns = now_ns + PAUSE_NS
+            recorded = int.from_bytes(body[at : at + 4], "little")
+            stamp = stage.tempo.stamp(recorded, now_ns - stage.curtain_ns, last=last)
             body = body[:at] + _U32.pack(stamp) + body[at + 4 :]
         return kind, body
 
@@ -274,8 +324,7 @@ class Player:
         stage = self.stage
         since = self.attached_ns if stage.curtain_ns is None else stage.curtain_ns
         clock_ns = (stage.tempo.clock_ms + LATENCY_MS) * NS_PER_MS + now_ns - since
-        in_opening = self.part.channel is ChannelType.MAIN and line < self.part.opening
-        stamp = clock_ns // NS_PER_US if in_opening else clock_ns
+        stamp = clock_ns // NS_PER_US if line in self._net_test else clock_ns
         number = int.from_bytes(body[:4], "little")
         self._pings[number, stamp] = now_ns
         return _PING.pack(number, stamp) + body[_PING.size :]

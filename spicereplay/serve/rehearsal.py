@@ -33,6 +33,7 @@ from spicereplay.protocol.messages.images import BinaryData, Bitmap, Image, LzPl
 from spicereplay.protocol.wire import Structure
 from spicereplay.replay.driver import Progress
 from spicereplay.replay.order import GAP, screen_order
+from spicereplay.replay.screens import let_go
 from spicereplay.session.log import SessionLog
 
 _LOSSY = (ImageType.JPEG, ImageType.JPEG_ALPHA)
@@ -77,12 +78,14 @@ def rehearse(
     client = _Client(limits)
     order = screen_order(session)
     out = Rehearsal()
+    released = [0] * len(order.logs)
     for n, (_, which, row) in enumerate(order):
         if progress is not None and n % 256 == 0:
             progress("rehearsing", n, len(order))
         log = order.logs[which]
         if log.channel is not ChannelType.DISPLAY or row == GAP or log.server.partial[row]:
             continue
+        released[which] = let_go(log.server, released[which], row)
         kind = int(log.server.type[row])
         message = registry.parse_message(
             log.channel, Side.SERVER, kind, log.server.body(row), limits=limits

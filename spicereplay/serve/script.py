@@ -87,12 +87,14 @@ def script_of(
             f"{replay.path.name}: session {log.number} cannot be served as it is: {'; '.join(lacks)}. "
             "--synthetic-beginning makes up what is missing"
         )
-    remarks = [f"made up: {what}" for what in lacks]
-    parts = {(c.channel, c.channel_id): part_of(c) for c in log.channels if _linked(c)}
+    remarks = [f"the beginning is made up: {'; '.join(lacks)}"] if lacks else []
+    chosen = _chosen(log, remarks)
+    parts = {key: part_of(channel) for key, channel in chosen.items()}
     if lacks or lacks_messages(log):
         rehearsal = rehearse(log, limits=limits, progress=progress)
-        for display in log.of(ChannelType.DISPLAY):
-            key = display.channel, display.channel_id
+        for key, display in chosen.items():
+            if display.channel is not ChannelType.DISPLAY:
+                continue
             parts[key] = _without_lost(parts[key], rehearsal)
             if not display_begins(display):
                 parts[key] = with_synthetic_surfaces(
@@ -108,8 +110,7 @@ def script_of(
     return Script(
         session=log,
         parts=parts,
-        awaited=frozenset((c.channel, c.channel_id) for c in log.channels if c.channel in AWAITED)
-        | {(ChannelType.MAIN, 0)},
+        awaited=frozenset(key for key in chosen if key[0] in AWAITED) | {(ChannelType.MAIN, 0)},
         start_ns=start_ns,
         end_ns=max((int(t[-1]) for t in times if len(t)), default=start_ns),
         clock_ms=client_clock_ms(log, start_ns),
@@ -117,8 +118,18 @@ def script_of(
     )
 
 
-def _linked(log: ChannelLog) -> bool:
-    return log.link is None or log.link.status is LinkStatus.ESTABLISHED
+def _chosen(session: SessionLog, remarks: list[str]) -> dict[Key, ChannelLog]:
+    """Return the channels that were let in; of one that was opened several times, the time with most messages."""
+    chosen: dict[Key, ChannelLog] = {}
+    for log in session.channels:
+        if log.link is not None and log.link.status is not LinkStatus.ESTABLISHED:
+            continue
+        other = chosen.setdefault((log.channel, log.channel_id), log)
+        if other is not log:
+            remarks.append(f"{log.name} was opened again: the time with most messages is played")
+            if len(log.server) > len(other.server):
+                chosen[log.channel, log.channel_id] = log
+    return chosen
 
 
 def _without_lost(part: Part, rehearsal: Rehearsal) -> Part:

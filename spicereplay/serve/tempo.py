@@ -15,8 +15,10 @@ from typing import Final
 from spicereplay.errors import UsageError
 from spicereplay.units import NS_PER_MS
 
-HASTE_MS: Final = 50
-"""Without waiting, frames are shown that long after they were sent."""
+LAST_FRAME_MS: Final = 300
+"""Without waiting, the last frame that a stream paints somewhere is shown that long after it was sent …"""
+PAUSE_NS: Final = 450 * NS_PER_MS
+"""… and its display waits that long for it. All frames before are late at once, and clients pass over them."""
 _WRAP: Final = 1 << 32
 
 
@@ -53,10 +55,13 @@ class Tempo:
         """Return what the client's multimedia clock shows that long after the start, in ms modulo 2^32."""
         return (self.clock_ms + elapsed_ns // NS_PER_MS) % _WRAP
 
-    def stamp(self, recorded_ms: int, elapsed_ns: int) -> int:
-        """Return the multimedia time that stands for a recorded one in a message sent that long after the start."""
+    def stamp(self, recorded_ms: int, elapsed_ns: int, *, last: bool = False) -> int:
+        """Return the multimedia time that stands for a recorded one in a message sent that long after the start.
+
+        `last` says that it is the last frame that a stream paints somewhere.
+        """
         if self.speed is None:
-            return (self.clock_at(elapsed_ns) + HASTE_MS) % _WRAP
+            return (self.clock_at(elapsed_ns) + (LAST_FRAME_MS if last else 0)) % _WRAP
         if self.as_recorded:
             return recorded_ms
         after = (recorded_ms - self.clock_ms + _WRAP // 2) % _WRAP - _WRAP // 2

@@ -18,7 +18,13 @@ import numpy as np
 import pytest
 from interop.canvas_server import CLIENT, SYSTEM_PYTHON, client_missing
 
-import spicereplay as sr
+from spicereplay.display.model import DisplayModel
+from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side
+from spicereplay.protocol.registry import parse_message
+from spicereplay.replay import replay
+from spicereplay.replay.still import picture_at
+from spicereplay.serve import script_of
+from spicereplay.serve.tempo import LAST_FRAME_MS
 
 pytestmark = pytest.mark.interop
 
@@ -154,19 +160,24 @@ def differing_pixels(
     capture: Path, *words: str, keylog: Path | None = None, session: int | None = None
 ) -> int:
     """Serve a capture to spice-gtk; return how many pixels of its last picture are not ours."""
-    with sr.open(capture, keylog=keylog) as opened:
-        picture = opened.frame_at("end", session=session)
-    keys = () if keylog is None else ("--keylog", keylog)
+    with replay(capture, keylog=keylog) as opened:
+        picture = picture_at(opened, "end", session=session)
+    keys = () if keylog is None else ("--keylog", str(keylog))
     which = () if session is None else ("--session", str(session))
-    with served(capture, *words, *keys, *which) as server:
+    return differing(picture.pixels[..., :3], ~picture.unknown, capture, *words, *keys, *which)
+
+
+def differing(ours: np.ndarray, known: np.ndarray, capture: Path, *words: str) -> int:
+    """Serve a capture to spice-gtk; return how many known pixels of its last picture differ from `ours`."""
+    with served(capture, *words) as server:
         port = server.wait_for("listening")["port"]
         with connected(port) as client:
             server.wait_for("ended")
-            differing = settled(client, picture.pixels[..., :3], ~picture.unknown)
+            count = settled(client, ours, known)
         left = server.wait_for("left")
         assert left["whole"]
         assert not any(c["unsent"] for c in left["channels"])
-    return differing
+    return count
 
 
 LOSSLESS = (
@@ -204,6 +215,48 @@ def test_at_a_multiple_of_the_recorded_speed(fixtures: Path) -> None:
 def test_a_beginning_that_is_made_up_gives_what_can_be_known(fixtures: Path) -> None:
     capture = fixtures / "captures" / "tls-mixed-channels" / "capture.pcap"
     assert differing_pixels(capture, "--no-wait", "--synthetic-beginning") == 0
+
+
+def drawn(capture: Path) -> list[np.ndarray]:
+    """Return what our own model shows at the end, fed with the script that is served; before it, after each frame."""
+    pictures = []
+    with replay(capture) as opened:
+        part = script_of(opened, synthetic_beginning=True).parts[ChannelType.DISPLAY, 0]
+        model = DisplayModel()
+        for line in range(len(part)):
+            kind = int(part.type[line])
+            message = parse_message(ChannelType.DISPLAY, Side.SERVER, kind, part.body(line)).message
+            model.handle(0, message, int(part.time_ns[line]))
+            if kind == ServerDisplay.STREAM_DATA or line == len(part) - 1:
+                screen = model.screen(0)
+                assert screen is not None
+                pictures.append(screen.pixels[..., :3])
+    return pictures
+
+
+@pytest.mark.parametrize("name", ["large-segment-loss-g1", "nulls-g1"])
+def test_what_is_left_of_a_damaged_recording_draws_as_it_does_here(fixtures: Path, name: str) -> None:
+    report = fixtures / "bugreports" / f"{name}.zip"
+    ours = drawn(report)[-1]
+    everywhere = np.ones(ours.shape[:2], np.bool_)
+    assert differing(ours, everywhere, report, "--no-wait", "--synthetic-beginning") == 0
+
+
+@pytest.mark.parametrize("name", ["display-flap-evicted-g1", "display-flap-g2"])
+def test_without_waiting_the_last_frame_of_a_video_is_shown(fixtures: Path, name: str) -> None:
+    """The recording ends with it. Clients decode JPEG less exactly than we do: it must resemble no other frame more."""
+    report = fixtures / "bugreports" / f"{name}.zip"
+    *_, ours = frames = drawn(report)
+    with served(report, "--no-wait", "--synthetic-beginning") as server:
+        with connected(server.wait_for("listening")["port"]) as client:
+            server.wait_for("ended")
+            time.sleep(2 * LAST_FRAME_MS / 1000)
+            theirs = client.picture()
+        assert theirs is not None
+        others = [frame for frame in frames if (frame != ours).any()]
+        distance = [int(np.abs(theirs.astype(np.int32) - frame).sum()) for frame in (ours, *others)]
+    assert min(distance) == distance[0]
+    assert distance[0] < min(distance[1:]) / 2
 
 
 SHARED = (

@@ -24,7 +24,7 @@ from spicereplay.protocol.enums import (
 from spicereplay.protocol.link import Link, LinkStatus
 from spicereplay.serve.part import Part, part_of
 from spicereplay.serve.player import WINDOWS_AHEAD, Player
-from spicereplay.serve.tempo import Tempo
+from spicereplay.serve.tempo import LAST_FRAME_MS, PAUSE_NS, Tempo
 from spicereplay.session.log import ChannelLog
 
 MAIN, DISPLAY, CURSOR = ChannelType.MAIN, ChannelType.DISPLAY, ChannelType.CURSOR
@@ -140,6 +140,18 @@ def test_at_double_speed_stamps_are_half_as_far_apart() -> None:
     playing = player(opened(DISPLAY, SET_ACK, *frames), FixedStage(Tempo(observed.ns(0), 5000, 2.0)))
     sent = messages(playing.take(10**9))
     assert [struct.unpack_from("<I", body, 4)[0] for _, body in sent[1:]] == [5700, 6200]
+
+
+def test_without_waiting_a_display_pauses_for_the_last_frame_of_a_stream() -> None:
+    frame = Said(0, ServerDisplay.STREAM_DATA, struct.pack("<III", 5, 0, 0))
+    destroy = Said(0, ServerDisplay.STREAM_DESTROY, struct.pack("<I", 5))
+    part = opened(DISPLAY, SET_ACK, frame, frame, destroy, Said(0, ServerDisplay.MARK))
+    playing = player(part, FixedStage(Tempo(observed.ns(0), 5000, None)))
+    sent = messages(playing.take(0))
+    assert [struct.unpack_from("<I", body, 4)[0] for _, body in sent[1:]] == [5000, 5000 + LAST_FRAME_MS]
+    assert playing.due_ns() == PAUSE_NS
+    assert playing.take(PAUSE_NS - 1) == b""
+    assert kinds(playing.take(PAUSE_NS)) == [ServerDisplay.STREAM_DESTROY, ServerDisplay.MARK]
 
 
 # --- headers and serials ----------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_our_own_reader_finds_the_recorded_session_in_a_replay(recording: Replay
     async def story(hall: Hall) -> None:
         async with hall.client() as client:
             await client.open_offered()
-            await client.listen()
+            await client.listen(0.8)  # the last frame of each stream is waited for
             for n, channel in enumerate(client.channels.values()):
                 frames.extend(conversation(40_000 + n, bytes(channel.sent), bytes(channel.raw)))
 

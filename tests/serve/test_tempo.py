@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spicereplay.errors import UsageError
-from spicereplay.serve.tempo import HASTE_MS, Tempo
+from spicereplay.serve.tempo import LAST_FRAME_MS, Tempo
 from spicereplay.units import NS_PER_MS, NS_PER_S
 
 WRAP = 1 << 32
@@ -46,9 +46,10 @@ def test_messages_come_as_far_apart_as_the_speed_says() -> None:
     assert Tempo(NS_PER_S, 0, None).elapsed_at(3 * NS_PER_S) == 0
 
 
-def test_without_waiting_frames_are_shown_soon_after_they_were_sent() -> None:
+def test_without_waiting_only_last_frames_have_time_to_be_shown() -> None:
     tempo = Tempo(0, 1000, None)
-    assert tempo.stamp(123_456, 250 * NS_PER_MS) == 1250 + HASTE_MS
+    assert tempo.stamp(123_456, 250 * NS_PER_MS) == 1250
+    assert tempo.stamp(123_456, 250 * NS_PER_MS, last=True) == 1250 + LAST_FRAME_MS
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), float("inf")])
