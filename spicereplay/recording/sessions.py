@@ -235,7 +235,7 @@ class _Channel:
 
     def __post_init__(self) -> None:
         log = self.script.log
-        self.empty = log.link is None and not self.script.messages and not self.script.inserted
+        self.empty = log.link is None and not len(log.server) and not len(log.client)
         if not self.empty:
             self.steps = opening_of(log, self.script.session_id)
 

@@ -307,6 +307,12 @@ def test_raw_keeps_only_the_span(tmp_path: Path) -> None:
     assert types(out) == [ServerDisplay.DRAW_COPY]
 
 
+def test_raw_of_a_quiet_moment_still_says_which_channels_there_are(tmp_path: Path) -> None:
+    out = tmp_path / "x.pcapng"
+    cut(whole_of(display(told(1, create(0, 4, 4)), link=None)), 15, 30, out, raw=True)
+    assert types(out) == []
+
+
 def test_sessions_outside_of_the_span_are_left_out_but_not_the_last_picture(tmp_path: Path) -> None:
     out = tmp_path / "x.pcapng"
     early = session(display(told(1, create(0, 4, 4)), told(2, fill(0xFF, 0, 0, 4, 4)), end=5))
