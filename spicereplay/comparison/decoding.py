@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_PICTURES: Final = 3000
 """Pictures decoded per input; what comes later is not measured."""
+MOST_MESSAGES: Final = 40_000
+"""Messages drawn per input, in which a display that decodes little may have fewer pictures."""
 TURN: Final = 4
 """Messages of one session that are drawn before it is the next one's turn."""
 
@@ -39,13 +41,15 @@ class _Turns:
     ) -> None:
         self.times: dict[str, list[float]] = {}
         self.pictures = 0
+        self._messages = 0
         self._waiting = [session for session in reversed(sessions) if session.of(ChannelType.DISPLAY)]
         self._limits, self._clock, self._open = limits, clock, open_
         self._screens: Screens | None = None
 
     @property
     def done(self) -> bool:
-        return self.pictures >= MOST_PICTURES or (self._screens is None and not self._waiting)
+        enough = self.pictures >= MOST_PICTURES or self._messages >= MOST_MESSAGES
+        return enough or (self._screens is None and not self._waiting)
 
     def take(self) -> None:
         """Draw the next few messages."""
@@ -55,6 +59,7 @@ class _Turns:
                     self._waiting.pop(), limits=self._limits, workers=1, clock=self._clock, sink=self._note
                 )
             )
+        self._messages += TURN
         for _ in range(TURN):
             if self._screens.step() is None:
                 self._screens = None

@@ -40,6 +40,13 @@ def test_no_more_than_so_many_pictures(fixtures: Path, monkeypatch: pytest.Monke
     assert 10 <= sum(map(len, times.values())) < 10 + 4 * decoding.TURN
 
 
+def test_no_more_than_so_many_messages(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_MESSAGES", 40)
+    with replay(fixtures / "captures" / "flap-mjpeg" / "capture.pcap") as found:
+        (times,) = decode_in_turn([found.sessions])
+    assert 0 < sum(map(len, times.values())) <= 40
+
+
 def test_nothing_to_draw_takes_no_time(fixtures: Path) -> None:
     with replay(fixtures / "bugreports" / "no-pcap-g1.zip") as found:
         assert decode_in_turn([found.sessions, []]) == [{}, {}]
