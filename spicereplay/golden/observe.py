@@ -89,7 +89,20 @@ def observe(
     """Replay all sessions and give every picture to `see`, one at a time; it must not change or keep its pixels."""
     for session in replay.sessions:
         if session.of(ChannelType.DISPLAY) or session.of(ChannelType.CURSOR):
-            _Observer(session, see, every, limits).run(clock, progress)
+            observe_session(session, see, every=every, limits=limits, clock=clock, progress=progress)
+
+
+def observe_session(
+    session: SessionLog,
+    see: Callable[[Seen], None],
+    *,
+    every: int = EVERY,
+    limits: Limits = DEFAULT_LIMITS,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Replay one session; see `observe`."""
+    _Observer(session, see, every, limits).run(clock, progress)
 
 
 def message_counts(replay: Replay) -> dict[tuple[int, str], int]:
