@@ -120,7 +120,8 @@ def _later(value_ms: int, by_ns: int) -> int:
 def with_synthetic_main(part: Part, session: SessionLog) -> Part:
     """Return the main channel's part with an INIT and a CHANNELS_LIST before everything else, where it lacks them."""
     lines: list[OwnLine] = []
-    if not (part.type == ServerMain.INIT).any():
+    begun = bool((part.type == ServerMain.INIT).any())
+    if not begun:
         moved = any(len(log.server.rows(ServerCursor.MOVE)) for log in session.of(ChannelType.CURSOR))
         mode = MouseMode.SERVER if moved else MouseMode.CLIENT
         init = main.Init(
@@ -134,8 +135,9 @@ def with_synthetic_main(part: Part, session: SessionLog) -> Part:
             ram_hint=RAM_HINT,
         )
         lines.append(OwnLine(ServerMain.INIT, build(init)))
-    at = 0 if lines else int(np.flatnonzero(part.type == ServerMain.INIT)[0]) + 1
-    if not (part.type == ServerMain.CHANNELS_LIST).any():
+    at = int(np.flatnonzero(part.type == ServerMain.INIT)[0]) + 1 if begun else 0
+    # A list in a recording that begins later has only what came to be offered later.
+    if not (begun and (part.type == ServerMain.CHANNELS_LIST).any()):
         there = dict.fromkeys(
             (log.channel, log.channel_id) for log in session.channels if log.channel is not ChannelType.MAIN
         )

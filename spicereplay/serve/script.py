@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -80,37 +80,37 @@ def script_of(
     unless `synthetic_beginning` asks to make one up: surfaces as large as what is drawn on them, black until then.
     `UsageError` for a session that is not there.
     """
-    log = chosen_session(replay, session, max(replay.end_time_ns, replay.start_time_ns))
+    log, remarks = _let_in(chosen_session(replay, session, max(replay.end_time_ns, replay.start_time_ns)))
     lacks = missing_beginning(log)
     if lacks and not synthetic_beginning:
         raise InputError(
             f"{replay.path.name}: session {log.number} cannot be served as it is: {'; '.join(lacks)}. "
             "--synthetic-beginning makes up what is missing"
         )
-    remarks = [f"the beginning is made up: {'; '.join(lacks)}"] if lacks else []
-    chosen = _chosen(log, remarks)
-    parts = {key: part_of(channel) for key, channel in chosen.items()}
+    if lacks:
+        remarks.append(f"the beginning is made up: {'; '.join(lacks)}")
+    parts = {(channel.channel, channel.channel_id): part_of(channel) for channel in log.channels}
+    awaited = frozenset(key for key in parts if key[0] in AWAITED)
     if lacks or lacks_messages(log):
         rehearsal = rehearse(log, limits=limits, progress=progress)
-        for key, display in chosen.items():
-            if display.channel is not ChannelType.DISPLAY:
-                continue
+        for display in log.of(ChannelType.DISPLAY):
+            key = display.channel, display.channel_id
             parts[key] = _without_lost(parts[key], rehearsal)
             if not display_begins(display):
                 parts[key] = with_synthetic_surfaces(
                     parts[key], rehearsal.surfaces.get(display.channel_id, {})
                 )
-    key = ChannelType.MAIN, 0
-    parts[key] = with_synthetic_main(parts.get(key, empty_part(*key)), log)
+    main_key = ChannelType.MAIN, 0
+    parts[main_key] = with_synthetic_main(parts.get(main_key, empty_part(*main_key)), log)
     parts = {key: part.opened() for key, part in parts.items()}
-    for offered in _offered(parts[ChannelType.MAIN, 0]):
+    for offered in _offered(parts[main_key]):
         parts.setdefault(offered, empty_part(*offered))
     times = [part.time_ns[part.opening :] for part in parts.values()]
     start_ns = min((int(t[0]) for t in times if len(t)), default=log.start_time_ns)
     return Script(
         session=log,
         parts=parts,
-        awaited=frozenset(key for key in chosen if key[0] in AWAITED) | {(ChannelType.MAIN, 0)},
+        awaited=awaited | {main_key},
         start_ns=start_ns,
         end_ns=max((int(t[-1]) for t in times if len(t)), default=start_ns),
         clock_ms=client_clock_ms(log, start_ns),
@@ -118,8 +118,12 @@ def script_of(
     )
 
 
-def _chosen(session: SessionLog, remarks: list[str]) -> dict[Key, ChannelLog]:
-    """Return the channels that were let in; of one that was opened several times, the time with most messages."""
+def _let_in(session: SessionLog) -> tuple[SessionLog, list[str]]:
+    """Return the session with the channels that were let in, and remarks.
+
+    Of a channel that was opened several times it has the time with most messages.
+    """
+    remarks: list[str] = []
     chosen: dict[Key, ChannelLog] = {}
     for log in session.channels:
         if log.link is not None and log.link.status is not LinkStatus.ESTABLISHED:
@@ -129,7 +133,7 @@ def _chosen(session: SessionLog, remarks: list[str]) -> dict[Key, ChannelLog]:
             remarks.append(f"{log.name} was opened again: the time with most messages is played")
             if len(log.server) > len(other.server):
                 chosen[log.channel, log.channel_id] = log
-    return chosen
+    return replace(session, channels=list(chosen.values())), remarks
 
 
 def _without_lost(part: Part, rehearsal: Rehearsal) -> Part:

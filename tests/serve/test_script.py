@@ -14,13 +14,14 @@ from spicereplay.display.model import DisplayModel
 from spicereplay.errors import InputError, UsageError
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ServerCommon, ServerDisplay, ServerMain, Side
+from spicereplay.protocol.link import Link, LinkStatus
 from spicereplay.protocol.messages import main
 from spicereplay.protocol.messages.display import SurfaceCreate
-from spicereplay.replay import replay
+from spicereplay.replay import Replay, replay
 from spicereplay.serve import script_of
 from spicereplay.serve.beginning import client_clock_ms, display_begins, missing_beginning
 from spicereplay.serve.part import Part
-from spicereplay.session.log import Gap, GapCause
+from spicereplay.session.log import ChannelLog, Gap, GapCause
 
 MAIN, DISPLAY = ChannelType.MAIN, ChannelType.DISPLAY
 SURFACE = Said(
@@ -141,6 +142,32 @@ def test_what_is_left_of_a_damaged_recording_can_be_carried_out(fixtures: Path, 
         assert [defect for defect in model.defects if defect.kind in missing] == []
         assert any("left out" in remark for remark in script.remarks)
         assert model.screen(0) is not None
+
+
+def recording(*channels: ChannelLog) -> Replay:
+    return Replay(Path("made.pcap"), "pcap", [observed.session(*channels)], observed.ns(0), observed.ns(60))
+
+
+def test_a_list_of_later_channels_is_no_beginning() -> None:
+    later = main.ChannelsList(channels=(main.ChannelId(type=9, id=0),))
+    mid = observed.channel(MAIN, [Said(3, ServerMain.CHANNELS_LIST, later)])
+    script = script_of(recording(mid, observed.channel(DISPLAY, [SURFACE])), synthetic_beginning=True)
+    part = script.parts[MAIN, 0]
+    assert part.type.tolist() == [ServerMain.INIT, ServerMain.CHANNELS_LIST, ServerMain.CHANNELS_LIST]
+    assert part.opening == 2
+    assert set(script.parts) == {(MAIN, 0), (DISPLAY, 0), (ChannelType.USBREDIR, 0)}
+    assert script.awaited == {(MAIN, 0), (DISPLAY, 0)}
+
+
+def test_of_a_channel_that_was_opened_again_the_longer_time_is_played() -> None:
+    whole = observed.channel(
+        MAIN, [Said(0, ServerMain.INIT, bytes(32)), Said(0, ServerMain.CHANNELS_LIST, bytes(4))]
+    )
+    short, long = observed.channel(DISPLAY, [SURFACE]), observed.channel(DISPLAY, [SURFACE, DRAW])
+    refused = observed.channel(DISPLAY, [SURFACE] * 5, link=Link(LinkStatus.REFUSED, 0, 0))
+    script = script_of(recording(whole, short, long, refused))
+    assert script.parts[DISPLAY, 0].log is long
+    assert script.remarks == ("display/0 was opened again: the time with most messages is played",)
 
 
 def test_made_up_surfaces_are_as_large_as_what_is_drawn(fixtures: Path) -> None:
