@@ -29,15 +29,11 @@ OWN: Final = {
         "LZ4_COMPRESSION",
         "PREF_COMPRESSION",
         "MULTI_CODEC",
-        "CODEC_MJPEG",
-        "CODEC_VP8",
-        "CODEC_H264",
         "PREF_VIDEO_CODEC_TYPE",
-        "CODEC_VP9",
-        "CODEC_H265",
     ),
     ChannelType.INPUTS: ("KEY_SCANCODE",),
     ChannelType.PLAYBACK: ("VOLUME", "LATENCY", "OPUS"),
+    ChannelType.RECORD: ("VOLUME",),
 }
 """Without COMPOSITE a guest's QXL driver draws in software. CELT is not announced: nothing here decodes it."""
 
@@ -49,9 +45,13 @@ class Capabilities(NamedTuple):
     channel: tuple[int, ...]
 
 
-def capabilities(channel: ChannelType) -> Capabilities:
-    """Return what to announce on a channel."""
-    return Capabilities(caps.words(None, COMMON), caps.words(channel, OWN.get(channel, ())))
+def capabilities(channel: ChannelType, options: ClientOptions | None = None) -> Capabilities:
+    """Return what to announce on a channel; on displays, the codecs that `options` name as playable."""
+    wanted = OWN.get(channel, ())
+    if channel is ChannelType.DISPLAY:
+        playable = (options or ClientOptions()).playable_codecs
+        wanted += tuple(f"CODEC_{codec.name}" for codec in playable)
+    return Capabilities(caps.words(None, COMMON), caps.words(channel, wanted))
 
 
 ABSENT: Final = {
@@ -62,12 +62,14 @@ ABSENT: Final = {
     ChannelType.PORT: "nothing listens to ports of the guest",
     ChannelType.WEBDAV: "no folder is shared with the guest",
 }
+NEVER: Final = frozenset({ChannelType.TUNNEL})
 
 
 def absence(channel: ChannelType | int, options: ClientOptions) -> str | None:
     """Return why a channel that the server offers is not joined; None: it is."""
     if channel not in ChannelType.__members__.values():
         return f"channel type {int(channel)} is not known"
-    if channel == ChannelType.PLAYBACK and not options.playback:
+    known = ChannelType(channel)
+    if known is ChannelType.PLAYBACK and not options.playback:
         return "sound is switched off"
-    return ABSENT.get(ChannelType(channel))
+    return None if known in options.also_join - NEVER else ABSENT.get(known)
