@@ -138,6 +138,8 @@ def _pcapng(asked: _Asked) -> Sequence[str]:
             unfinished,
             replay.sessions,
             utc_offset_ns=replay.utc_offset_ns,
+            # So that a second of the export is the same second of the input.
+            origin_ns=replay.start_time_ns,
             limits=asked.tables.limits,
             progress=asked.progress,
             remarks=remarks,
