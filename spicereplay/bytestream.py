@@ -143,6 +143,8 @@ class SegmentEvents:
     """Stream position of the first byte; of a `DUPLICATE_ACK` and a `ZERO_WINDOW` the peer's next byte."""
     bytes: Int64Array = field(default_factory=_none)
     """Payload."""
+    idle_ns: Int64Array = field(default_factory=_none)
+    """How long the direction had sent nothing new when it sent again, or when the overtaken one came; else 0."""
     count: Int64Array = field(default_factory=_none)
     """Segments of the run; 1 where there are no runs."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from spicereplay.analysis.columns import Float64Array
 from spicereplay.analysis.facts import Facts
+from spicereplay.analysis.find_transport import HIGH_RTT_MS, LONG_STALL_S, STALL_S, way_to_client_ms
 from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, plural, rows_of
 from spicereplay.analysis.pings import LOW_BANDWIDTH_BITS, net_test_rate
 
@@ -17,14 +18,8 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, "pd.DataFrame"]
 
-STALL_S: Final = 0.2
-"""A wait for acknowledgements that a viewer can see."""
-LONG_STALL_S: Final = 1.0
-"""The server stops streams after a second without frames (server-heuristics.md A1, RED_STREAM_TIMEOUT)."""
 WIDE_WINDOW: Final = 40
 """Acknowledgement window of connections classified as low bandwidth (spice-wire.md 4.3)."""
-HIGH_RTT_MS: Final = 100.0
-"""Typing feels late above that."""
 DEAD_PEER_S: Final = 30.0
 """The server's connectivity check on main (spice-wire.md 4.4)."""
 SILENT_S: Final = 40.0
@@ -33,7 +28,6 @@ FROZEN_S: Final = 5.0
 """A screen that does not answer keys and buttons for that long looks frozen."""
 FROZEN_INPUTS: Final = 3
 """A single key need not change the picture; several do."""
-RETRANSMITTED_SHARE: Final = 0.01
 
 
 def ack_stall(tables: Tables, facts: Facts) -> Iterator[Finding]:
@@ -199,6 +193,8 @@ def rtt_high(tables: Tables, facts: Facts) -> Iterator[Finding]:
     for session, group in pings[pings["padding"] == 0].groupby("session", observed=True):
         rtt = group["rtt_ms"].dropna()
         if len(rtt) >= 3 and rtt.median() >= HIGH_RTT_MS:
+            way = way_to_client_ms(tables["tcp"], session)
+            who: Culprit = "client" if way is not None and way < rtt.median() / 2 else "network"
             yield Finding(
                 "rtt_high",
                 "warn",
@@ -209,9 +205,20 @@ def rtt_high(tables: Tables, facts: Facts) -> Iterator[Finding]:
                         f"{rtt.max():.1f} ms over {len(rtt)} PINGs, seen at the capture point",
                         "capture",
                     ),
+                    *(
+                        (
+                            cite(
+                                f"TCP on the same way takes {way:.1f} ms in the median"
+                                + (": the client is late, not the network" if who == "client" else ""),
+                                "capture",
+                            ),
+                        )
+                        if way is not None
+                        else ()
+                    ),
                 ),
                 at(float(group["time_s"].min())),
-                "network",
+                who,
             )
 
 
@@ -241,35 +248,6 @@ def bandwidth_low(tables: Tables, facts: Facts) -> Iterator[Finding]:
             tuple(evidence),
             slow[0][1] if slow else None,
             "network",
-        )
-
-
-def retransmissions(tables: Tables, facts: Facts) -> Iterator[Finding]:
-    """Find that TCP had to send a share of the bytes again."""
-    tcp = tables["tcp"]
-    lossy = tcp[tcp["retransmitted_bytes"] > RETRANSMITTED_SHARE * np.maximum(tcp["bytes"], 100_000)]
-    if len(lossy):
-        yield Finding(
-            "retransmissions",
-            "info",
-            f"TCP sent bytes again on {plural(len(lossy), 'connection')}",
-            tuple(
-                cite(sentence, "capture")
-                for sentence in examples(
-                    [
-                        f"{channel}/{number} from {sender}: {again:,} of {total:,} bytes were sent again"
-                        for channel, number, sender, again, total in zip(
-                            lossy["channel"],
-                            lossy["channel_id"],
-                            lossy["from"],
-                            lossy["retransmitted_bytes"],
-                            lossy["bytes"],
-                            strict=True,
-                        )
-                    ]
-                )
-            ),
-            who="network",
         )
 
 
@@ -320,5 +298,4 @@ RULES: Final = (
     screen_frozen,
     rtt_high,
     bandwidth_low,
-    retransmissions,
 )

@@ -1,8 +1,8 @@
 """What went wrong, worst first: every rule asked, its findings ranked.
 
 A rule is a function of the tables and the facts to findings. It looks at nothing else, so that it can be tried on
-tables of six rows. Rules live by theme: `find_decoding`, `find_video`, `find_network`, `find_sound`, `find_agent`,
-`find_client`, `find_capture`.
+tables of six rows. Rules live by theme: `find_decoding`, `find_video`, `find_network`, `find_transport`, `find_sound`,
+`find_agent`, `find_client`, `find_capture`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from spicereplay.analysis import (
     find_decoding,
     find_network,
     find_sound,
+    find_transport,
     find_video,
 )
 from spicereplay.analysis.columns import records
@@ -33,6 +34,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *find_decoding.RULES,
     *find_video.RULES,
     *find_network.RULES,
+    *find_transport.RULES,
     *find_sound.RULES,
     *find_agent.RULES,
     find_video.noticed_flapping,

@@ -115,6 +115,7 @@ def tcp_events(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
                     "kind": category(facts.events.kind, _KINDS),
                     "position": facts.events.position,
                     "bytes": facts.events.bytes,
+                    "idle_s": facts.events.idle_ns / NS_PER_S,
                     "count": facts.events.count,
                 },
             )

@@ -18,7 +18,8 @@ On purpose different from Wireshark:
 
 * A segment whose bytes were all seen before is never out of order, however soon it comes: it was sent again.
 * Only a late segment can be spurious. One in front of everything seen is new even if its ACK was captured before it.
-* An ACK that is older than one seen does not move the window or what counts as acknowledged.
+* An ACK that is older than one seen does not move the window or what counts as acknowledged, and one without any
+  window asks for nothing, so that it does not make a retransmission a fast one.
 * A keep-alive with one byte does not fill a window a second time, and a window whose scale is not known is not taken as
   unscaled: nothing is said about it.
 * Resets are counted and nothing else; their window and acknowledgement mean nothing.
@@ -50,8 +51,8 @@ from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import Limits
 
 _NEVER: Final = np.iinfo(np.int64).max
-_EVENT_COLUMNS: Final = (np.uint8, np.uint8, np.int64, np.int64, np.int64, np.int64)
-"""Kind, side, time, position, bytes, count."""
+_EVENT_COLUMNS: Final = (np.uint8, np.uint8, np.int64, np.int64, np.int64, np.int64, np.int64)
+"""Kind, side, time, position, bytes, time since something new was sent, count."""
 _STALL_COLUMNS: Final = (np.uint8, np.uint8, np.int64, np.int64, np.int64)
 """Side, whether a zero window was announced, start, end, window."""
 _NOTHING: Final = DirectionFacts()

@@ -14,6 +14,7 @@ from spicereplay.analysis import (
     find_client,
     find_decoding,
     find_network,
+    find_transport,
     find_video,
     flaps,
 )
@@ -376,6 +377,111 @@ def test_a_screen_that_stands_still_while_the_server_waits_for_the_client():
 def test_a_slow_way():
     assert one(find_network.rtt_high, pings=full("pings", rtt_ms=[90.0, 180.0, 200.0])).who == "network"
     assert not said(find_network.rtt_high, pings=full("pings", rtt_ms=[1.0, 2.0, 900.0]))
+
+
+def way(**columns):
+    """TCP's own round trips of one session, what the server sent and what the client did."""
+    return full("tcp", **{"from": ["server", "client"], "rtt_samples": [9, 9], **columns})
+
+
+@pytest.mark.parametrize(("rtt_ms", "who"), [(180.0, "network"), (5.0, "client")])
+def test_a_slow_answer_on_a_fast_way_is_the_clients(rtt_ms, who):
+    pings = full("pings", rtt_ms=[200.0] * 3)
+    found = one(find_network.rtt_high, pings=pings, tcp=way(rtt_ms_median=[rtt_ms, 0.1]))
+    assert found.who == who
+    assert f"TCP on the same way takes {rtt_ms:.1f} ms" in found.evidence[1]
+    assert ("not the network" in found.evidence[1]) == (who == "client")
+
+
+def test_a_long_way_by_the_handshakes_alone():
+    tcp = way(initial_rtt_ms=[150.0, 150.0], syn_rtt_ms=[149.0, 1.0], rtt_ms_median=[160.0, 1.0])
+    found = one(find_transport.initial_rtt_high, tcp=tcp)
+    assert (found.code, found.who) == ("initial_rtt_high", "network")
+    assert "1.0 ms of it between the capture point and the server" in found.evidence[0]
+    pings = full("pings", rtt_ms=[150.0] * 3)
+    assert not said(find_transport.initial_rtt_high, tcp=tcp, pings=pings), "PINGs say it already"
+    assert not said(find_transport.initial_rtt_high, tcp=way(initial_rtt_ms=[20.0, 20.0]))
+
+
+@pytest.mark.parametrize(
+    ("sender", "who", "duration", "severity"),
+    [
+        ("server", "client", 0.3, "warn"),
+        ("server", "client", 1.5, "critical"),
+        ("client", "server", 0.3, "warn"),
+    ],
+)
+def test_a_receiver_without_room(sender, who, duration, severity):
+    stalls = full(
+        "tcp_stalls",
+        channel=["display"] * 2,
+        start_s=[1.0, 5.0],
+        duration_s=[duration, 0.1],
+        cause=["zero_window"] * 2,
+        window=[4000, 0],
+        **{"from": [sender] * 2},
+    )
+    found = one(find_transport.receive_window, tcp_stalls=stalls)
+    assert (found.who, found.severity, found.time_s) == (who, severity, 1.0)
+    assert len(found.evidence) == 1
+    assert "after 4,000 bytes were filled" in found.evidence[0]
+
+
+def lost(time_s, idle_s, **columns):
+    count = len(time_s)
+    kind = columns.pop("kind", ["retransmission"] * count)
+    return full(
+        "tcp_events",
+        time_s=time_s,
+        idle_s=idle_s,
+        kind=kind,
+        channel=["display"] * count,
+        **{"from": ["server"] * count},
+    )
+
+
+def drawn(*time_s):
+    return full(
+        "messages", time_s=time_s, channel=["display"] * len(time_s), **{"from": ["server"] * len(time_s)}
+    )
+
+
+def test_a_timeout_holds_up_the_screen():
+    events = lost([1.3, 1.7, 3.01], [0.3, 0.7, 0.01])
+    found = one(find_transport.loss_stall, tcp_events=events, messages=drawn(0.9, 1.0, 1.8))
+    assert (found.severity, found.who, found.time_s) == ("warn", "network", 1.0)
+    assert "nothing new came for 0.70 s from 1.00 s on, until 2 segments were sent again" in found.evidence[0]
+
+
+def test_idleness_before_a_lost_segment_counts_a_second_at_most():
+    """Where the first copy was lost before the capture, nobody knows when it was sent."""
+    found = one(find_transport.loss_stall, tcp_events=lost([9.0], [8.0]), messages=drawn(1.0, 9.0))
+    assert (found.time_s, found.severity) == (8.0, "critical")
+
+
+@pytest.mark.parametrize(
+    ("events", "shown", "stalls"),
+    [
+        (lost([1.3], [0.1]), drawn(1.0, 1.4), full("tcp_stalls")),
+        (lost([1.3], [0.3]), drawn(1.0, 1.1, 1.4), full("tcp_stalls")),
+        (lost([1.3], [0.3], kind=["spurious_retransmission"]), drawn(1.0), full("tcp_stalls")),
+        (
+            lost([1.3], [0.3]),
+            drawn(1.0),
+            full("tcp_stalls", channel=["display"], start_s=[0.9], duration_s=[2.0], **{"from": ["server"]}),
+        ),
+    ],
+    ids=["soon", "the screen went on", "for nothing", "the client had no room"],
+)
+def test_what_does_not_hold_up_the_screen(events, shown, stalls):
+    assert not said(find_transport.loss_stall, tcp_events=events, messages=shown, tcp_stalls=stalls)
+
+
+def test_bytes_sent_again_are_worth_a_word_from_a_hundredth_on():
+    tcp = way(bytes=[1_000_000, 1000], retransmitted_bytes=[20_000, 900])
+    (sentence,) = one(find_transport.retransmissions, tcp=tcp).evidence
+    assert "20,000 of 1,000,000 bytes" in sentence
+    assert not said(find_transport.retransmissions, tcp=way()), "nothing is known"
 
 
 def test_low_bandwidth_by_the_servers_own_test():

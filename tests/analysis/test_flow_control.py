@@ -3,10 +3,13 @@
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.observed import ORIGIN_NS, Said, channel, ns, session
 
+import spicereplay
 from spicereplay.analysis.acks import ack_stalls, stalls
+from spicereplay.analysis.acks import acks as ack_table
 from spicereplay.analysis.pings import LOW_BANDWIDTH_BITS, clock_of, net_test_rate, pings
 from spicereplay.protocol.enums import ChannelType, ClientCommon, ServerCommon, ServerMain, Side
 from spicereplay.session.log import Gap, GapCause
@@ -121,3 +124,56 @@ def test_no_stall_is_made_up(server, gaps):
 def test_sub_messages_are_not_counted():
     said = [set_ack(0, 1), Said(1, 8), *[Said(1, 105, sub=True)] * 5]
     assert not stalls(channel(ChannelType.DISPLAY, said))
+
+
+def ack_sync(at, generation):
+    return Said(at, ClientCommon.ACK_SYNC, struct.pack("<I", generation))
+
+
+def ack_rows(log):
+    frame = ack_table([session(log)], ORIGIN_NS)
+    return [
+        tuple(None if pd.isna(value) else value for value in row)
+        for row in frame[["time_s", "kind", "generation", "window", "outstanding"]].itertuples(index=False)
+    ]
+
+
+def test_a_row_per_acknowledgement():
+    server = [set_ack(0, 2), *draws(1, 1, 1), *draws(3, 3)]
+    log = channel(ChannelType.DISPLAY, server, [ack_sync(0.5, 1), *acks(2, 4)])
+    assert ack_rows(log) == [
+        (0.5, "ack_sync", 1, 2, 0),
+        (2.0, "ack", 1, 2, 1),
+        (4.0, "ack", 1, 2, 1),
+    ]
+
+
+def test_acknowledgements_without_a_window_are_rows_too():
+    assert ack_rows(channel(ChannelType.DISPLAY, draws(1), acks(2))) == [(2.0, "ack", None, None, None)]
+
+
+def test_nothing_is_counted_behind_a_hole():
+    gaps = [Gap(Side.SERVER, ns(3), 0, 6, GapCause.NOT_CAPTURED)]
+    log = channel(ChannelType.DISPLAY, [set_ack(0, 2), *draws(1, 1)], acks(2, 4), gaps=gaps)
+    assert [row[-1] for row in ack_rows(log)] == [0, None]
+
+
+def test_an_ack_of_the_window_before_does_not_count():
+    """SET_ACK is answered by ACK_SYNC; an ACK that was under way by then belongs to the old window."""
+    server = [set_ack(0, 2), *draws(1, 1, 1)]
+    log = channel(ChannelType.DISPLAY, server, [*acks(2), ack_sync(3, 1), *acks(4)])
+    assert [row[-1] for row in ack_rows(log)] == [3, 3, 1]
+    assert [
+        (s.start_ns, s.most)
+        for s in stalls(
+            channel(ChannelType.DISPLAY, [set_ack(0, 1), *draws(1, 1, 2)], [*acks(1.5), ack_sync(1.6, 1)])
+        )
+    ] == [(ns(2), 3)]
+
+
+def test_acknowledgements_in_a_real_session_stay_within_two_windows(fixtures):
+    with spicereplay.open(fixtures / "captures" / "flap-mjpeg" / "capture.pcap", decode=False) as capture:
+        table = capture.acks
+        assert len(table) > 5
+        assert (table["outstanding"].dropna() <= 2 * table["window"].max()).all()
+        assert set(table["kind"]) == {"ack", "ack_sync"}

@@ -30,6 +30,7 @@ _FIELDS: Final = (
     "tcp.seq_raw",
     "tcp.ack_raw",
     "tcp.len",
+    "tcp.window_size_value",
     "tcp.flags",
     "tcp.analysis.ack_rtt",
     "tcp.analysis.initial_rtt",
@@ -52,6 +53,8 @@ class Judged:
     sequence: int
     acknowledgement: int
     length: int
+    window: int
+    """As sent, not scaled."""
     flags: int
     ack_rtt_ns: int | None
     initial_rtt_ns: int | None
@@ -90,6 +93,7 @@ def _judged(cells: list[str]) -> Judged:
         sequence=int(row["tcp.seq_raw"]),
         acknowledgement=int(row["tcp.ack_raw"]),
         length=int(row["tcp.len"]),
+        window=int(row["tcp.window_size_value"]),
         flags=int(row["tcp.flags"], 16),
         ack_rtt_ns=_ns(row["tcp.analysis.ack_rtt"]),
         initial_rtt_ns=_ns(row["tcp.analysis.initial_rtt"]),

@@ -107,6 +107,13 @@ TABLES: Final = (
                 "bytes",
             ),
             column("bytes", "int64", "payload", "bytes"),
+            column(
+                "idle_s",
+                "float64",
+                "of what was sent again or overtaken: since the direction last sent something new; a timeout shows as "
+                "a fifth of a second or more; else 0",
+                "s",
+            ),
             column("count", "int64", "segments of a run of `duplicate_ack` or `zero_window`, else 1"),
         ),
     ),

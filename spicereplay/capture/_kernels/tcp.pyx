@@ -217,6 +217,8 @@ cdef int64_t place(Rows *rows, int64_t begin, int64_t end, int64_t k, Side *own,
         if not vouched_for(rows, begin, end, k):
             return C_WILD
         if position < own.high:
+            if own.segments == 0:
+                return C_WILD  # another connection could place it no better
             anew[0] = True
             return C_NOWHERE
     if size <= 1 and position == own.high - 1 and not flags & (FLAG_SYN | FLAG_FIN):

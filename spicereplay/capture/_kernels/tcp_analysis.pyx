@@ -81,6 +81,7 @@ cdef struct Half:
     int64_t next  # one past the highest number sent, a FIN counted
     int64_t next_ns
     int64_t fin
+    int64_t probed  # where its last probe of a zero window lies
     int64_t repeated  # one past the highest number that came late or again
     int64_t acknowledged  # one past the highest number the peer acknowledged
     bint has_edge
@@ -100,6 +101,7 @@ cdef struct Half:
     int64_t time_ns
     int64_t duplicates
     int64_t duplicate_event
+    bint closed  # its last windows were 0
     int64_t zero_event
     bint kept_alive  # its last segment was a keep-alive
     # What its SYN said.
@@ -121,6 +123,7 @@ cdef struct Found:
     int64_t *event_ns
     int64_t *event_position
     int64_t *event_bytes
+    int64_t *event_idle
     int64_t *event_count
     int64_t stalls
     int64_t first_stall
@@ -140,6 +143,7 @@ cdef inline void clear(Half *half, int64_t first_sequence) noexcept nogil:
     half.next = 0
     half.next_ns = 0
     half.fin = -1
+    half.probed = INT64_MIN
     half.repeated = INT64_MIN
     half.acknowledged = INT64_MIN
     half.has_edge = False
@@ -156,6 +160,7 @@ cdef inline void clear(Half *half, int64_t first_sequence) noexcept nogil:
     half.time_ns = 0
     half.duplicates = 0
     half.duplicate_event = -1
+    half.closed = False
     half.zero_event = -1
     half.kept_alive = False
     half.syns = 0
@@ -214,7 +219,7 @@ cdef int64_t fill(Half *half, int64_t start, int64_t stop) noexcept nogil:
 
 
 cdef int64_t note(
-    Found *found, int kind, int side, int64_t time_ns, int64_t position, int64_t size
+    Found *found, int kind, int side, int64_t time_ns, int64_t position, int64_t size, int64_t idle_ns = 0
 ) noexcept nogil:
     """Add an event; return its number, -1 if there is no room."""
     cdef int64_t i = found.events
@@ -226,6 +231,7 @@ cdef int64_t note(
     found.event_ns[i] = time_ns
     found.event_position[i] = position
     found.event_bytes[i] = size
+    found.event_idle[i] = idle_ns
     found.event_count[i] = 1
     found.events += 1
     return i
@@ -323,7 +329,8 @@ def analyse(
     none; `waiting_end` and `waiting_ns` are room to work in. Connection `c` gets `measures[c, side]` by `Measure`, the
     events from `event_starts[c]` on and the stalls from `stall_starts[c]` on, at most `most` of each. Its round
     trips, in nanoseconds, lie in its part of `round_trips`: those of side 0 from its start on, those of side 1 from
-    its end backwards. `events` are the columns kind, side, time, position, bytes and count, `stalls` side, whether a
+    its end backwards. `events` are the columns kind, side, time, position, bytes, nanoseconds since
+    something new was sent, and count, `stalls` side, whether a
     zero window was announced, start, end (the largest number: none) and window. Returns how many events and stalls
     were left out.
     """
@@ -339,9 +346,9 @@ def analyse(
     cdef int s, kind
     cdef uint8_t flag
     cdef uint8_t[::1] event_kind, event_side, stall_side, stall_zero
-    cdef int64_t[::1] event_ns, event_position, event_bytes, event_count, stall_start, stall_end, stall_window
+    cdef int64_t[::1] event_ns, event_position, event_bytes, event_idle, event_count, stall_start, stall_end, stall_window
     cdef bint syn, fin, plain, has_ack, same_ack, probe, kept, late
-    event_kind, event_side, event_ns, event_position, event_bytes, event_count = events
+    event_kind, event_side, event_ns, event_position, event_bytes, event_idle, event_count = events
     stall_side, stall_zero, stall_start, stall_end, stall_window = stalls
     for k in (
         time_ns.shape[0], side.shape[0], sequence.shape[0], acknowledgement.shape[0], flags.shape[0],
@@ -360,7 +367,7 @@ def analyse(
         raise ValueError("outputs of the wrong shape")
     found.events_room = min(
         event_kind.shape[0], event_side.shape[0], event_ns.shape[0], event_position.shape[0],
-        event_bytes.shape[0], event_count.shape[0],
+        event_bytes.shape[0], event_idle.shape[0], event_count.shape[0],
     )
     found.stalls_room = min(
         stall_side.shape[0], stall_zero.shape[0], stall_start.shape[0], stall_end.shape[0],
@@ -389,6 +396,7 @@ def analyse(
     found.event_ns = &event_ns[0]
     found.event_position = &event_position[0]
     found.event_bytes = &event_bytes[0]
+    found.event_idle = &event_idle[0]
     found.event_count = &event_count[0]
     found.stall_side = &stall_side[0]
     found.stall_zero = &stall_zero[0]
@@ -453,15 +461,17 @@ def analyse(
                 kept = False
                 probe = size == 1 and plain and own.known and p == own.next and peer.acks and peer.window == 0
                 if probe:
+                    own.probed = p
                     mine[<int>PROBES] += 1
                     note(&found, ZERO_WINDOW_PROBE, s, now, p, size)
                 elif plain:
                     if window[row] == 0:
                         mine[<int>ZERO_WINDOWS] += 1
-                        if own.zero_event >= 0:
-                            event_count[own.zero_event] += 1
-                        elif own.window or not own.acks:
+                        if not own.closed:
+                            own.closed = True
                             own.zero_event = note(&found, ZERO_WINDOW, s, now, ack if has_ack else 0, 0)
+                        elif own.zero_event >= 0:
+                            event_count[own.zero_event] += 1
                     if size <= 1 and own.known and p == own.next - 1:
                         kept = True
                         mine[<int>KEEP_ALIVES] += 1
@@ -484,7 +494,7 @@ def analyse(
                                 &found, own, s, now, own.edge - max(own.acknowledged, 0), False, mine
                             )
                 if window[row]:
-                    own.zero_event = -1
+                    own.closed = False
                 if has_ack and not same_ack:
                     own.duplicates = 0
 
@@ -510,7 +520,7 @@ def analyse(
                     else:
                         kind = RETRANSMISSION
                     mine[<int>OUT_OF_ORDER if kind == REORDERED else <int>RETRANSMITTED] += 1
-                    note(&found, kind, s, now, p, size)
+                    note(&found, kind, s, now, p, size, max(0, now - own.next_ns))
                     own.repeated = max(own.repeated, after)
                 if fin and own.fin < 0:
                     own.fin = stop
@@ -521,8 +531,8 @@ def analyse(
                     own.next_ns = now
                     own.known = True
                 if after > own.next and not probe:
-                    if begin > own.next:
-                        add_hole(own, own.next, begin)
+                    if begin > own.next + (own.probed == own.next):
+                        add_hole(own, own.next + (own.probed == own.next), begin)
                     own.next = after
                     own.next_ns = now
                     if (size > 0 or fin) and not late and own.waiting < C_WAITING:
