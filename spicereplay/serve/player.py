@@ -93,19 +93,25 @@ def net_test_lines(part: Part) -> frozenset[int]:
     )
 
 
-def last_frame_lines(part: Part) -> frozenset[int]:
-    """Return the video frames whose picture stays: no other of their stream follows before its clip changes."""
-    if part.channel is not ChannelType.DISPLAY:
-        return frozenset()
+def last_frames(part: Part) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the video frames whose picture stays, and the messages that must wait until these are shown.
+
+    No other frame of their stream follows before its clip changes or it ends, which is what must wait; the server
+    draws over a stream only where its clip does not reach.
+    """
     out: list[int] = []
+    ends: list[int] = []
     shown: dict[int, int] = {}
+    if part.channel is not ChannelType.DISPLAY:
+        return frozenset(), frozenset()
     for line in np.flatnonzero(np.isin(part.type, (*_FRAMES, *_FRAME_ENDS))).tolist():
         number = int.from_bytes(part.body(line)[:4], "little")
         if part.type[line] in _FRAMES:
             shown[number] = line
         elif number in shown:
             out.append(shown.pop(number))
-    return frozenset((*out, *shown.values()))
+            ends.append(line)
+    return frozenset((*out, *shown.values())), frozenset(ends)
 
 
 @dataclass(slots=True)
@@ -179,13 +185,15 @@ class Player:
     _modifiers: int | None = None
     _net_test: frozenset[int] = frozenset()
     _last_frames: frozenset[int] = frozenset()
-    _paused_until_ns: int = 0
+    _frame_ends: frozenset[int] = frozenset()
+    _shown_ns: int = 0
+    """When the last frames that were sent will have been shown."""
     _released: int = 0
 
     def __post_init__(self) -> None:
         self._net_test = net_test_lines(self.part)
         if self.stage.tempo.speed is None:
-            self._last_frames = last_frame_lines(self.part)
+            self._last_frames, self._frame_ends = last_frames(self.part)
         self._incoming = ClientMessages(self.link.mini_header)
         self.greeted = self.part.channel not in (ChannelType.MAIN, ChannelType.DISPLAY)
 
@@ -228,7 +236,9 @@ class Player:
         time_ns = int(self.part.time_ns[line])
         if stage.tempo.speed is None and time_ns > stage.horizon_ns():
             return None
-        return max(self._paused_until_ns, stage.curtain_ns + stage.tempo.elapsed_at(time_ns))
+        if line in self._frame_ends:
+            return self._shown_ns
+        return stage.curtain_ns + stage.tempo.elapsed_at(time_ns)
 
     def say(self, kind: int, body: bytes) -> None:
         """Send a message of our own as soon as may be; not to a client that reads nothing and asks on and on."""
@@ -266,7 +276,9 @@ class Player:
             return False
         time_ns = int(part.time_ns[line])
         if stage.tempo.speed is None:
-            return now_ns >= self._paused_until_ns and time_ns <= stage.horizon_ns()
+            if line in self._frame_ends and now_ns < self._shown_ns:
+                return False
+            return time_ns <= stage.horizon_ns()
         return now_ns - stage.curtain_ns >= stage.tempo.elapsed_at(time_ns)
 
     def _framed(self, kind: int, body: bytes) -> bytes:
@@ -309,7 +321,7 @@ class Player:
             assert stage.curtain_ns is not None, "the opening has no time stamps"
             last = line in self._last_frames
             if last:
-                self._paused_until_ns = now_ns + PAUSE_NS
+                self._shown_ns = now_ns + PAUSE_NS
             recorded = int.from_bytes(body[at : at + 4], "little")
             stamp = stage.tempo.stamp(recorded, now_ns - stage.curtain_ns, last=last)
             body = body[:at] + _U32.pack(stamp) + body[at + 4 :]

@@ -17,8 +17,9 @@ from spicereplay.units import NS_PER_MS
 
 LAST_FRAME_MS: Final = 300
 """Without waiting, the last frame that a stream paints somewhere is shown that long after it was sent …"""
-PAUSE_NS: Final = 450 * NS_PER_MS
-"""… and its display waits that long for it. All frames before are late at once, and clients pass over them."""
+PAUSE_NS: Final = 400 * NS_PER_MS
+"""… and what ends the stream or changes its clip waits that long for it. All frames before are late at once, and
+clients pass over them."""
 _WRAP: Final = 1 << 32
 
 

@@ -187,7 +187,6 @@ LOSSLESS = (
     "ticket",
     "video-vp8",
     "xspice-agent",
-    "html5-agent-frozen",
 )
 
 
@@ -274,6 +273,7 @@ SHARED = (
     "flap-h264",
     "flap-mjpeg-sigstop",
     "html5-agent",
+    "html5-agent-frozen",
     "qemu-boot",
     "qemu-guest-agent",
     "qemu-guest-agent-frozen",
