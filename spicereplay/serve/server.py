@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import os
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
@@ -115,8 +117,10 @@ class Server:
         self._over = asyncio.get_running_loop().create_future()
         try:
             listener = await asyncio.start_server(self._accept, host, port)
-        except (OSError, OverflowError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        except socket.gaierror as error:
+            raise UsageError(f"cannot listen on {_place(host, port)}: {error.strerror}") from None
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
             raise UsageError(f"cannot listen on {_place(host, port)}: {why}") from None
         try:
             chosen = int(listener.sockets[0].getsockname()[1])

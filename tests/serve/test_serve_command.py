@@ -51,7 +51,15 @@ def test_a_port_in_use_is_one_line(fixtures: Path) -> None:
         port = taken.getsockname()[1]
         code, stderr = refused(fixtures / CAPTURE, "--port", str(port))
     assert code == 2
-    assert stderr.splitlines()[-1].startswith(f"spicereplay: cannot listen on 127.0.0.1:{port}: ")
+    assert (
+        stderr.splitlines()[-1] == f"spicereplay: cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+
+
+def test_an_address_that_is_none_is_one_line(fixtures: Path) -> None:
+    code, stderr = refused(fixtures / CAPTURE, "--port", "0", "--host", "no.such.host.invalid")
+    assert code == 2
+    assert "cannot listen on no.such.host.invalid:0: " in stderr
 
 
 @pytest.mark.parametrize(
