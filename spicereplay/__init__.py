@@ -3,8 +3,9 @@
     import spicereplay as sr
 
     with sr.open("bug.zip") as capture:
+        capture.verdict                  # what went wrong, and the evidence
         capture.sessions[0].streams      # a pandas DataFrame
-        capture.findings
+        sr.plots.streams(capture)        # a plot, with matplotlib
     sr.compare("before.zip", "after.zip")    # what differs, and how sure that is
 
 Everything is loaded when it is first used: importing the package costs next to nothing.
@@ -26,6 +27,7 @@ from spicereplay.errors import (
 )
 
 if TYPE_CHECKING:
+    from spicereplay import plots
     from spicereplay.api import Capture, Session, compare, open
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "__version__",
     "compare",
     "open",
+    "plots",
 ]
 
 _LAZY = frozenset({"Capture", "Session", "compare", "open"})
@@ -51,6 +54,10 @@ def __getattr__(name: str) -> object:
         from spicereplay import api
 
         return getattr(api, name)
+    if name == "plots":
+        from importlib import import_module
+
+        return import_module("spicereplay.plots")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
