@@ -7,6 +7,7 @@ made it; another library's must be alike by the grid of block means. Nothing her
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -183,7 +184,10 @@ def _outcomes(captures: Sequence[Path], options: Options, jobs: int) -> Iterator
             yield n, check(capture, options)
         return
     # Not forked: a process with threads, as progress bars have, cannot be without danger.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    # An interrupt, which a terminal sends to all of them, ends the others without a word.
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
+    ) as pool:
         try:
             begun = {pool.submit(check, capture, options): n for n, capture in enumerate(captures)}
             for future in as_completed(begun):

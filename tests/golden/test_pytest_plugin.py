@@ -100,7 +100,6 @@ def test_a_failure_says_which_message_and_where_its_picture_is(project: pytest.P
 
 
 def test_a_missing_manifest_fails_until_it_is_recorded_on_purpose(project: pytest.Pytester) -> None:
-    before = manifest_of(project).read_text()
     manifest_of(project).unlink()
     project.runpytest_subprocess("--spice-captures", "captures").assert_outcomes(passed=4, failed=1)
     assert not manifest_of(project).exists()
@@ -109,10 +108,7 @@ def test_a_missing_manifest_fails_until_it_is_recorded_on_purpose(project: pytes
     done.stdout.fnmatch_lines_random(
         ["*every-codec.pcap.golden: written", "*websocket.pcap.golden: unchanged"]
     )
-    without_speeds = "".join(
-        line for line in before.splitlines(keepends=True) if not line.startswith("speed")
-    )
-    assert manifest_of(project).read_text() == without_speeds
+    project.runpytest_subprocess("--spice-captures", "captures").assert_outcomes(passed=19)
 
 
 def test_the_fixtures_give_the_replayed_captures_to_tests_of_ones_own(project: pytest.Pytester) -> None:
