@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from spicereplay.analysis.schema import TABLES
 from spicereplay.comparison import words
@@ -71,26 +72,37 @@ def command_line() -> Iterator[str]:
 
     yield "# Command line"
     yield ""
-    yield "Results go to stdout, progress and remarks to stderr. Exit codes: 0 done; 1 `--fail-on` did not hold;"
+    yield "Results go to stdout, progress and remarks to stderr. Exit codes: 0 done; 1 `--fail-on` or a golden check did not hold;"
     yield "2 wrong usage; 3 the input cannot be read or has no SPICE in it; 130 interrupted. An existing output is not"
     yield "overwritten without `--force`. More keys may be added to the JSON; none of those shown in"
     yield "[Tables](tables.md) goes away."
     for name, verb in get_command(app).commands.items():  # type: ignore[attr-defined]
-        arguments = [p for p in verb.params if p.param_type_name == "argument"]
-        options = [p for p in verb.params if p.param_type_name == "option" and "--help" not in p.opts]
-        line = " ".join(["spicereplay", name, *(a.metavar or a.name.upper() for a in arguments)])
         yield ""
         yield f"## {name}"
         yield ""
-        yield f"`{line}`: {verb.help}"
-        yield ""
-        yield "| | |"
-        yield "|---|---|"
-        for parameter in arguments:
-            yield f"| `{parameter.metavar or parameter.name.upper()}` | {parameter.help} |"
-        for parameter in options:
-            spelt = ", ".join(f"`{word}`" for word in (*parameter.opts, *parameter.secondary_opts))
-            yield f"| {spelt} | {parameter.help} |"
+        if not hasattr(verb, "commands"):
+            yield from _verb(name, verb)
+            continue
+        yield f"`spicereplay {name}`: {verb.help}"
+        for inner, command in verb.commands.items():
+            yield ""
+            yield from _verb(f"{name} {inner}", command)
+
+
+def _verb(name: str, verb: Any) -> Iterator[str]:
+    """Yield what a verb does, its arguments and options."""
+    arguments = [p for p in verb.params if p.param_type_name == "argument"]
+    options = [p for p in verb.params if p.param_type_name == "option" and "--help" not in p.opts]
+    line = " ".join(["spicereplay", name, *(a.metavar or a.name.upper() for a in arguments)])
+    yield f"`{line}`: {verb.help}"
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    for parameter in arguments:
+        yield f"| `{parameter.metavar or parameter.name.upper()}` | {parameter.help} |"
+    for parameter in options:
+        spelt = ", ".join(f"`{word}`" for word in (*parameter.opts, *parameter.secondary_opts))
+        yield f"| {spelt} | {parameter.help} |"
 
 
 def quantities() -> Iterator[str]:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from spicereplay.golden.matrix import Row
 
 golden = typer.Typer(
-    help="Hold the decoders to what captures showed when they were recorded.", no_args_is_help=True
+    help="Hold the decoders to what captures showed when they were recorded.",
+    no_args_is_help=True,
 )
 
 Paths = Annotated[
