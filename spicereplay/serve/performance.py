@@ -117,13 +117,13 @@ class Performance:
     def look(self, now_ns: int) -> list[str]:
         """Start the replay's clock if all is there, or has been waited for long enough; return remarks on that."""
         if self.curtain_ns is None:
-            main = self.players.get((ChannelType.MAIN, 0))
+            main_key = ChannelType.MAIN, 0
             absent = [key for key in sorted(self.script.awaited) if not self._is_ready(key)]
-            if main is None or not main.greeted or (absent and now_ns < self.deadline_ns()):
+            if main_key in absent or (absent and now_ns < self.deadline_ns()):
                 return []
             self.curtain_ns = now_ns
             # The client's clock was set by INIT, some time ago, or by none that belongs to the frames to come.
-            main.say(ServerMain.MULTI_MEDIA_TIME, self.tempo.clock_ms.to_bytes(4, "little"))
+            self.players[main_key].say(ServerMain.MULTI_MEDIA_TIME, self.tempo.clock_ms.to_bytes(4, "little"))
             names = ", ".join(f"{channel.label}/{channel_id}" for channel, channel_id in absent)
             return [f"starts without {names}: not opened by the client"] if absent else []
         if self.finished_ns is None and self.players and all(p.finished for p in self.players.values()):
@@ -133,6 +133,12 @@ class Performance:
     def deadline_ns(self) -> int:
         """When no channel is waited for any more."""
         return self._last_attached_ns + self.patience_ns
+
+    def due_ns(self, player: Player) -> int | None:
+        """Return when to look again for a channel; None where that hangs on what is received."""
+        if self.curtain_ns is not None:
+            return player.due_ns()
+        return self.deadline_ns() if self._is_ready((ChannelType.MAIN, 0)) else None
 
     def _is_ready(self, key: Key) -> bool:
         return key in self.players and self.players[key].greeted

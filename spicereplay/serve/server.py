@@ -283,8 +283,7 @@ class Server:
                 room.stir()
                 await writer.drain()
                 continue
-            waiting = performance.curtain_ns is None
-            due_ns = performance.deadline_ns() if waiting and player.greeted else player.due_ns()
+            due_ns = performance.due_ns(player)
             wait_s = None if due_ns is None else max(0.0, (due_ns - self.clock()) / NS_PER_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

@@ -112,6 +112,19 @@ def test_it_starts_without_one_that_does_not_come() -> None:
     assert stage.curtain_ns == 3 * S
 
 
+def test_nobody_waits_for_a_time_that_means_nothing() -> None:
+    """Before main has asked for the channels nothing can start, however late it is."""
+    stage = performance(script([Said(1, ServerDisplay.MARK)]))
+    first, display = attach(stage, MAIN), attach(stage, DISPLAY)
+    greet(display)
+    assert stage.look(100 * S) == []
+    assert stage.due_ns(display) is None
+    greet(first)
+    assert stage.due_ns(display) == 2 * S
+    stage.look(100 * S)
+    assert stage.curtain_ns == stage.due_ns(display) == 100 * S
+
+
 def test_it_is_over_when_every_channel_has_had_everything() -> None:
     stage = performance(script([Said(1, ServerDisplay.MARK), Said(5, ServerDisplay.MARK)]))
     players = [attach(stage, MAIN), attach(stage, DISPLAY)]
