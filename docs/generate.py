@@ -72,9 +72,9 @@ def command_line() -> Iterator[str]:
 
     yield "# Command line"
     yield ""
-    yield "Results go to stdout, progress and remarks to stderr. Exit codes: 0 done; 1 `--fail-on` or a golden check did"
-    yield "not hold; 2 wrong usage; 3 the input cannot be read or has no SPICE in it; 130 interrupted. An existing output is not"
-    yield "overwritten without `--force`. More keys may be added to the JSON; none of those shown in"
+    yield "Results go to stdout, progress and remarks to stderr. Exit codes: 0 done; 1 `--fail-on` or a golden check"
+    yield "did not hold; 2 wrong usage; 3 the input cannot be read or has no SPICE in it; 130 interrupted. An existing"
+    yield "output is not overwritten without `--force`. More keys may be added to the JSON; none of those shown in"
     yield "[Tables](tables.md) goes away."
     for name, verb in get_command(app).commands.items():  # type: ignore[attr-defined]
         yield ""

@@ -88,7 +88,7 @@ def record(
                     speeds = relative_speeds(capture, keylog=keylog)
                 manifest = make(capture, every=every, keylog=keylog, speeds=speeds)
             except InputError as error:
-                complain(str(error))
+                complain(f"{capture}: {error}")
                 failed += 1
                 continue
             text = to_text(manifest)
