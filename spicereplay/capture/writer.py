@@ -6,7 +6,7 @@ One section, one interface, times in nanoseconds, little-endian. Source: draft-i
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from spicereplay._version import __version__
 from spicereplay.errors import UsageError
@@ -30,6 +30,16 @@ _MOST_OPTION_BYTES: Final = 65_535
 _ENHANCED: Final = struct.Struct("<IIIIIII")
 
 
+class Output(Protocol):
+    """What packets are written to: an open binary file, or what takes its place."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take one whole block."""
+
+    def flush(self) -> object:
+        """Hand everything so far to the operating system."""
+
+
 class PcapngWriter:
     """Writes packets to a binary file that it neither opens nor closes.
 
@@ -38,7 +48,7 @@ class PcapngWriter:
 
     def __init__(
         self,
-        file: BinaryIO,
+        file: Output,
         *,
         link: int = ETHERNET,
         interface: str = "",
