@@ -70,6 +70,8 @@ class Key:
                 return f"{where}: {self.what} before message {self.row} destroys it"
             case "draw":
                 return f"{where} message {self.row}: what {self.what} drew"
+            case "messages":
+                return f"{where}: how many messages there are"
         return f"{where} message {self.row}: {self.kind} {self.what}"
 
 

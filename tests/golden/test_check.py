@@ -285,7 +285,9 @@ def test_what_came_unexpected_and_what_did_not_come_differ(at_hand: Callable[[st
     assert said[0].startswith("expected nothing, got gray 97×101")
     assert said[1].startswith("the message was recorded at byte")
     assert said[2].endswith("got nothing")
-    assert said[3] == "expected 8 messages from the server, got 7"
+    assert str(outcome.differences[3]) == (
+        "session 0 cursor/0: how many messages there are at byte 0: expected 8 messages from the server, got 7"
+    )
 
 
 def test_data_that_decodes_although_it_did_not_differs(
