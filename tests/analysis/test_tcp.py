@@ -99,9 +99,7 @@ def test_a_stall_without_end_lasts_to_the_end_of_the_channel():
 )
 def test_a_round_trip_is_that_beyond_the_capture_point(fixtures: Path, end: str, fast: str, slow: str):
     """Recorded at the server, what the client sends is acknowledged at once, and the other way round."""
-    with spicereplay.open(
-        fixtures / "captures" / "lossy-wire" / f"near-{end}.pcap.gz", decode=False
-    ) as capture:
+    with spicereplay.open(fixtures / "lossy-wire" / f"near-{end}.pcap.gz", decode=False) as capture:
         table = capture.tcp.set_index(["channel", "from"])
         assert table["initial_rtt_ms"].between(60.0, 70.0).all()
         for name in ("main", "display", "inputs", "cursor"):

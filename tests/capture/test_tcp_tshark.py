@@ -181,7 +181,7 @@ def check_handshake(ours: dict[tuple[str, str, int], DirectionFacts], segments: 
 
 
 def captures(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("captures/*/*.pcap"), *folder.glob("captures/*/*.pcap.gz")])
+    return sorted([*folder.glob("captures/*/*.pcap"), *folder.glob("lossy-wire/*.pcap.gz")])
 
 
 def test_fixtures(fixtures: Path) -> None:

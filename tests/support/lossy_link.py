@@ -2,7 +2,7 @@
 
 Two network namespaces get a TUN device each; what one sends, this process hands to the other, late, out of order or
 not at all, and writes to two capture files: at the one end before it is lost, at the other after. Needs root, Linux
-and iproute2; nothing in the tests runs it, the captures it made are in `fixtures/captures/lossy-*`.
+and iproute2; nothing in the tests runs it, the captures it made are in `fixtures/lossy-wire`.
 
     with LossyLink(Wire(loss=0.02, delay_s=0.02)) as link:
         server = link.popen(1, ["..."])      # at 10.9.0.2
