@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from spicereplay._version import __version__
-from spicereplay.bugreport.rules import FIRST_SEQUENCE, LIVE_PCAPS, WRITTEN_BYTES
 from spicereplay.capture.connection import Endpoint
 from spicereplay.capture.frames import Path as Way
 from spicereplay.capture.frames import path as way_between
@@ -26,9 +25,20 @@ from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.link import LinkStatus, parse_link
 from spicereplay.recording.rolling import Line
 from spicereplay.recording.storage import BlockFile, Lost
+from spicereplay.recording.synthetic_tcp import MOST_SEGMENT_BYTES
 from spicereplay.units import NS_PER_S, NS_PER_US
 
 METADATA: Final = "metadata.json"
+CHANNELS: Final = (
+    ChannelType.MAIN,
+    ChannelType.DISPLAY,
+    ChannelType.CURSOR,
+    ChannelType.INPUTS,
+    ChannelType.USBREDIR,
+)
+"""Those that have a file, `<label>.pcap`, used or not. Source: ryll-formats.md 11.1."""
+FIRST_SEQUENCE: Final = {Side.CLIENT: 1000, Side.SERVER: 2000}
+"""Source: ryll-formats.md 9.3."""
 CLIENT_ADDRESS: Final = "10.0.0.1"
 SERVER: Final = Endpoint("10.0.0.2", 5900)
 CLIENT_PORT_BASE: Final = 10_000
@@ -84,9 +94,8 @@ class RyllDirectory:
             raise UsageError(f"{path} cannot be made: {error.strerror}") from None
         if not force and (path / METADATA).exists():
             raise OutputExistsError(f"{path / METADATA} exists already; --force overwrites it")
-        for label in LIVE_PCAPS:
-            channel = ChannelType.from_label(label)
-            file = BlockFile(path / f"{label}.pcap", force=force)
+        for channel in CHANNELS:
+            file = BlockFile(path / f"{channel.label}.pcap", force=force)
             file.write(_FILE_HEADER)
             if lost := file.commit():
                 raise UsageError(f"{file.path} cannot be written: {lost.reason}")
@@ -158,8 +167,8 @@ class RyllDirectory:
             return
         elapsed = max(0, time_ns - self._started_ns)
         seconds, rest = divmod(elapsed, NS_PER_S)
-        for start in range(0, len(data), WRITTEN_BYTES):
-            piece = data[start : start + WRITTEN_BYTES]
+        for start in range(0, len(data), MOST_SEGMENT_BYTES):
+            piece = data[start : start + MOST_SEGMENT_BYTES]
             frame = tcp_frame(
                 channel.ways[side],
                 piece,
