@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import Side
 from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
 from spicereplay.protocol.link import Link, LinkStatus, parse_link
+from spicereplay.units import MIB
+
+MOST_BYTES: Final = MIB
+"""Longest link stage of one side: what is longer is none."""
 
 
 class _Unfinished:
@@ -60,7 +66,7 @@ class LinkAgain:
             return
         self._seen[side] += data
         link = parse_link(bytes(self._seen[Side.CLIENT]), bytes(self._seen[Side.SERVER]), limits=self._limits)
-        if link.status is LinkStatus.INCOMPLETE:
+        if link.status is LinkStatus.INCOMPLETE and len(self._seen[side]) < MOST_BYTES:
             return
         self._link = link
         if link.status is not LinkStatus.ESTABLISHED:

@@ -20,6 +20,7 @@ from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.recording.masking import LinkMask
 from spicereplay.recording.rolling import Line, PcapngFiles, Rotation
 from spicereplay.recording.ryll_capture import RyllDirectory, RyllTarget
+from spicereplay.recording.wrapped import Mask
 from spicereplay.units import MIB, NS_PER_S
 
 FLUSH_SECONDS: Final = 0.05
@@ -67,10 +68,10 @@ class _Item:
 class Sink:
     """Takes the bytes of one connection. Every call returns at once; times must not fall."""
 
-    def __init__(self, recorder: Recorder, line: Line, limits: Limits) -> None:
+    def __init__(self, recorder: Recorder, line: Line, mask: Mask) -> None:
         self._recorder = recorder
         self._line = line
-        self._mask = LinkMask(limits)
+        self._mask = mask
         self._lost: dict[Side, int] = {}
         self._closed = False
 
@@ -170,16 +171,18 @@ class Recorder:
         time_ns: int,
         *,
         channel: ChannelType | None = None,
+        mask: Mask | None = None,
     ) -> Sink:
         """Begin a connection, which its first packets name `label`; `channel` is needed for `Form.RYLL` alone.
 
-        Endpoints that are no IP addresses (a Unix socket, a name) get addresses for documentation.
+        Endpoints that are no IP addresses (a Unix socket, a name) get addresses for documentation. `mask` takes the
+        secrets out; by default one for SPICE that nothing is wrapped around.
         """
         with self._changed:
             self._numbers += 1
             line = Line(self._numbers, client, server, label, channel)
         self._put(_Item(line, "open", time_ns), always=True)
-        return Sink(self, line, self._limits)
+        return Sink(self, line, mask or LinkMask(self._limits))
 
     def comment(self, text: str, time_ns: int) -> None:
         """Write a remark into the recording at its time: a notification, say."""
