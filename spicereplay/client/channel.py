@@ -14,12 +14,14 @@ from spicereplay.client.diagnostics import Baseline, Counting
 from spicereplay.client.notices import Notice
 from spicereplay.client.options import ClientOptions
 from spicereplay.client.shared import Shared
+from spicereplay.limits import DEFAULT_LIMITS
 from spicereplay.protocol import caps, registry
 from spicereplay.protocol.enums import (
     ChannelType,
     ClientCommon,
     MigrateFlags,
     NotifySeverity,
+    NotifyVisibility,
     ServerCommon,
     Side,
 )
@@ -144,6 +146,10 @@ class ChannelClient:
         """Return what was counted so far."""
         return self.counting.baseline()
 
+    def diagnostics(self) -> object:
+        """Return what the channel knows besides, a frozen dataclass of its own; None: nothing."""
+        return None
+
     def continue_on(self, link: Link, now_ns: int) -> None:
         """Go on with the target of a seamless migration: its connection stands and takes the place of the old one.
 
@@ -221,10 +227,7 @@ class ChannelClient:
                 counting.last_ping_ns = now_ns
                 self.send(ClientCommon.PONG, common.Pong(message.id, message.timestamp))
             case common.Notify():
-                text = message.message.decode("utf-8", "replace")
-                known = message.severity in NotifySeverity.__members__.values()
-                severity = NotifySeverity(message.severity) if known else NotifySeverity.WARN
-                self._notices.append(Notice(now_ns, severity, "server", text))
+                self._notices.append(_notice(message, now_ns))
             case common.Disconnecting():
                 self.disconnecting = int(message.reason)
                 text = f"the server closes the channel: {error_name(self.disconnecting)}"
@@ -236,3 +239,18 @@ class ChannelClient:
                     self.moving = Moving(bool(message.flags & MigrateFlags.NEED_DATA_TRANSFER))
             case common.MigrateData() if self.moving is not None and self.moving.waits_for_data:
                 self.moving = Moving(False, message.data)
+
+
+def _notice(notify: common.Notify, now_ns: int) -> Notice:
+    """Return what the server tells the user; a severity that the protocol does not define is taken for a warning."""
+    severities, visibilities = NotifySeverity.__members__.values(), NotifyVisibility.__members__.values()
+    return Notice(
+        now_ns,
+        NotifySeverity(notify.severity) if notify.severity in severities else NotifySeverity.WARN,
+        "server",
+        notify.message[: DEFAULT_LIMITS.text_chars].decode("utf-8", "replace"),
+        visibility=NotifyVisibility(notify.visibilty)
+        if notify.visibilty in visibilities
+        else NotifyVisibility.MEDIUM,
+        what=notify.what,
+    )

@@ -318,7 +318,9 @@ class DisplayClient(ChannelClient):
                 heads = (_monitor(h.width, h.height, h.x, h.y) for h in message.heads)
                 self._heads = tuple(monitor for monitor in heads if monitor is not None)
             case display.SurfaceCreate() if message.flags & SurfaceFlags.PRIMARY:
-                self._primary(message.width, message.height)
+                # What a streaming agent shows is another view of a monitor that is there already.
+                if not message.flags & SurfaceFlags.STREAMING_MODE:
+                    self._primary(message.width, message.height)
             case display.Mode():
                 self._primary(message.x_res, message.y_res)
             case display.SurfaceDestroy() if message.surface_id == PRIMARY:

@@ -5,17 +5,31 @@ from __future__ import annotations
 from typing import Final
 
 from spicereplay.client.channel import ChannelClient
+from spicereplay.client.cursor import CursorClient
 from spicereplay.client.display import DisplayClient
+from spicereplay.client.inputs import InputsClient
 from spicereplay.client.main import MainClient
 from spicereplay.client.options import ClientOptions
+from spicereplay.client.playback import PlaybackClient
+from spicereplay.client.record import RecordClient
 from spicereplay.client.shared import Shared
+from spicereplay.client.smartcard import SmartcardClient
+from spicereplay.client.vmc import VmcClient
 from spicereplay.protocol.enums import ChannelType
 
 CLASSES: Final[dict[ChannelType, type[ChannelClient]]] = {
     ChannelType.MAIN: MainClient,
     ChannelType.DISPLAY: DisplayClient,
+    ChannelType.INPUTS: InputsClient,
+    ChannelType.CURSOR: CursorClient,
+    ChannelType.PLAYBACK: PlaybackClient,
+    ChannelType.RECORD: RecordClient,
+    ChannelType.SMARTCARD: SmartcardClient,
+    ChannelType.USBREDIR: VmcClient,
+    ChannelType.PORT: VmcClient,
+    ChannelType.WEBDAV: VmcClient,
 }
-"""A channel that is not listed needs nothing but what every channel does."""
+"""The tunnel channel is never joined."""
 
 
 def channel_client(

@@ -44,7 +44,7 @@ class MainDiagnostics:
     mouse_mode: int
     """What holds, a `MouseMode`; 0 before INIT."""
     mm_time_ms: int
-    """The multimedia clock at `now_ns`."""
+    """The multimedia clock when the channel last heard of the time; `Shared.mm_time` has it at any other."""
     mm_time_sets: int
     mm_time_set_ns: int | None
     """When the clock was last set, by the server or by playback; None: never."""
@@ -95,7 +95,7 @@ class MainClient(ChannelClient):
         super().tick(now_ns)
         self.agent.tick(now_ns)
 
-    def diagnostics(self, now_ns: int) -> MainDiagnostics:
+    def diagnostics(self) -> MainDiagnostics:
         """Return what the channel knows."""
         shared = self.shared
         return MainDiagnostics(
@@ -103,7 +103,7 @@ class MainClient(ChannelClient):
             name=self._guest_name.split(b"\0", 1)[0].decode("utf-8", "replace"),
             uuid=self._uuid,
             mouse_mode=shared.mouse_mode,
-            mm_time_ms=shared.mm_time(now_ns),
+            mm_time_ms=shared.mm_time(self._now_ns),
             mm_time_sets=shared.mm_time_sets,
             mm_time_set_ns=shared.mm_time_set_ns,
             channels_offered=len(self.offered),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spicereplay.protocol.enums import NotifySeverity
+from spicereplay.protocol.enums import NotifySeverity, NotifyVisibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +19,6 @@ class Notice:
     """As received where the server sent it: not escaped."""
     code: str = ""
     """Stable name of what is told (`agent_silent`, `agent_starved` …); empty for a server's NOTIFY."""
+    visibility: NotifyVisibility = NotifyVisibility.MEDIUM
+    what: int = 0
+    """NOTIFY's own number of what it is about; 0: none, or no NOTIFY."""

@@ -67,13 +67,78 @@ def test_without_a_window_nothing_is_acknowledged() -> None:
     assert mine.take() == []
 
 
+def test_a_second_set_ack_counts_against_the_window_before() -> None:
+    """So spice-gtk does, which counts a message before it looks at it."""
+    mine = client()
+    for window in (3, 3):
+        mine.received(set_ack(window), 0)
+        mine.received(said(ServerCursor.HIDE), 0)
+        mine.received(said(ServerCursor.HIDE), 0)
+    sync = ClientCommon.ACK_SYNC
+    assert [out.type for out in mine.take()] == [sync, ClientCommon.ACK, sync]
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20)), max_size=8))
+def test_of_n_messages_after_a_window_w_each_wth_is_acknowledged(windows: list[tuple[int, int]]) -> None:
+    mine = client()
+    expected = 0
+    last = 0
+    for i, (window, messages) in enumerate(windows):
+        mine.received(set_ack(window, i), 0)
+        for _ in range(messages):
+            mine.received(said(ServerCursor.HIDE), 0)
+        counted = messages + (i + 1 < len(windows))
+        expected += counted // window if window else 0
+        last = window
+    sent = [out.type for out in mine.take()]
+    assert sent.count(ClientCommon.ACK) == expected
+    assert sent.count(ClientCommon.ACK_SYNC) == len(windows)
+    told = mine.baseline()
+    assert (told.acks, told.ack_window) == (expected, last)
+
+
+def test_what_the_baseline_knows_of_acknowledgements() -> None:
+    mine = client()
+    mine.received(set_ack(2, 9), 0)
+    for at in (1, 2, 4, 7, 11, 16):
+        mine.received(said(ServerCursor.HIDE), at * S)
+    mine.received(said(ServerCursor.HIDE), 17 * S)
+    told = mine.baseline()
+    assert (told.ack_generation, told.ack_window, told.acks, told.messages) == (9, 2, 3, 8)
+    assert (told.messages_at_ack, told.last_ack_ns) == (7, 16 * S)
+    assert told.ack_intervals_ns == (5 * S, 9 * S)
+
+
+def test_what_is_unknown_or_damaged_is_counted() -> None:
+    mine = client()
+    mine.received(said(900), S)
+    mine.received(said(901), S)
+    mine.received(said(ServerCursor.INVAL_ONE, b"1"), S)
+    told = mine.baseline()
+    assert (told.unknown, told.last_unknown, told.errors) == ({900: 1, 901: 1}, 901, 1)
+    assert mine.take() == []
+
+
+@pytest.mark.parametrize(("reason", "shown"), [(0, "OK (0)"), (7, "PERMISSION_DENIED (7)"), (99, "error 99")])
+def test_a_server_that_says_goodbye(reason: int, shown: str) -> None:
+    mine = client()
+    assert mine.disconnecting is None
+    mine.received(said(ServerCommon.DISCONNECTING, struct.pack("<QI", 0, reason)), S)
+    assert mine.disconnecting == reason
+    [notice] = mine.notices()
+    assert notice.text == f"the server closes the channel: {shown}"
+    assert (notice.source, notice.code, notice.time_ns) == ("cursor/0", "disconnecting", S)
+    assert mine.take() == []
+
+
 @pytest.mark.parametrize(("severity", "shown"), [(0, "INFO"), (2, "ERROR"), (77, "WARN")])
 def test_what_the_server_says_is_told(severity: int, shown: str) -> None:
     mine = client()
-    body = struct.pack("<QIIII", 0, severity, 0, 0, 2) + b"hi\0"
+    body = struct.pack("<QIIII", 0, severity, 2, 42, 2) + b"hi\0"
     mine.received(said(ServerCommon.NOTIFY, body), S)
     (notice,) = mine.notices()
     assert (notice.severity.name, notice.source, notice.text) == (shown, "server", "hi")
+    assert (notice.visibility.name, notice.what) == ("HIGH", 42)
     assert mine.notices() == []
 
 
