@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from spicereplay.report.content import ReportContent
 
+TIMEOUT_S: Final = 0.2
+"""Least time that TCP waits before it sends again what was lost without a trace. Source: Linux, TCP_RTO_MIN."""
 BUCKETS: Final = 2000
 """Buckets of time a thinned series is cut into; each keeps two points."""
 
@@ -221,7 +223,7 @@ _SEVERITY_LOOK: Final = {"critical": "critical", "error": "critical", "warn": "w
 def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -> list[dict[str, Any]]:
     """Return the event lanes in the order in which they lie below the streams."""
     findings, notices, flaps = tables["findings"], tables["notifications"], tables["flaps"]
-    gaps, stalls, starved = tables["gaps"], tables["ack_stalls"], tables["agent_starvation"]
+    gaps = tables["gaps"]
     found = [str(s) for s in findings["severity"]]
     told = [str(s) for s in notices["severity"]]
     lanes = {
@@ -251,16 +253,7 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
             ],
         ),
         "still": _still(tables["display_silence"]),
-        "stalls": _Marks(
-            np.concatenate((_floats(stalls, "start_s"), _floats(starved, "start_s"))),
-            np.concatenate((_ends(stalls, end), _ends(starved, end))),
-            ["hatch"] * (len(stalls) + len(starved)),
-            [
-                f"{c} waited for ACK, {n:,} messages outstanding"
-                for c, n in zip(stalls["channel"].astype(str), stalls["unacknowledged"], strict=True)
-            ]
-            + [f"{side} had no agent token left" for side in starved["from"].astype(str)],
-        ),
+        "stalls": _stalls(tables, end),
         "gaps": _Marks(
             _floats(gaps, "time_s"),
             _floats(gaps, "time_s"),
@@ -279,7 +272,57 @@ def _lanes(tables: Mapping[str, pd.DataFrame], end: float, remarks: list[str]) -
     }
     if len(tables["sound_runs"]):
         lanes["sound"] = _sound(tables["sound_runs"], tables["playback"], end)
+    again = tables["tcp_events"]
+    again = again[again["kind"].astype(str).str.endswith("retransmission")]
+    if len(again):
+        lanes["resent"] = _resent(again)
     return [{"name": name, **_merged(name, marks, end, remarks)} for name, marks in lanes.items()]
+
+
+def _stalls(tables: Mapping[str, pd.DataFrame], end: float) -> _Marks:
+    """Return when a side had to wait: for an acknowledgement, for room in the receiver's window, for agent tokens."""
+    acks, windows, starved = tables["ack_stalls"], tables["tcp_stalls"], tables["agent_starvation"]
+    every = (acks, windows, starved)
+    return _Marks(
+        np.concatenate([_floats(table, "start_s") for table in every]),
+        np.concatenate([_ends(table, end) for table in every]),
+        ["hatch"] * sum(map(len, every)),
+        [
+            f"{c} waited for ACK, {n:,} messages outstanding"
+            for c, n in zip(acks["channel"].astype(str), acks["unacknowledged"], strict=True)
+        ]
+        + [
+            f"{channel} from {side}: the receiver had no room ({why.replace('_', ' ')})"
+            for channel, side, why in zip(
+                windows["channel"].astype(str),
+                windows["from"].astype(str),
+                windows["cause"].astype(str),
+                strict=True,
+            )
+        ]
+        + [f"{side} had no agent token left" for side in starved["from"].astype(str)],
+    )
+
+
+def _resent(events: pd.DataFrame) -> _Marks:
+    """Return where TCP sent something again; after a timeout it is drawn as a warning."""
+    at, idle = _floats(events, "time_s"), _floats(events, "idle_s")
+    return _Marks(
+        at,
+        at,
+        ["warn" if seconds >= TIMEOUT_S else "info" for seconds in idle],
+        [
+            f"{channel} from {side}: {number(size)} bytes sent again"
+            + (f" after {seconds:.2f} s without anything new" if seconds >= TIMEOUT_S else "")
+            for channel, side, size, seconds in zip(
+                events["channel"].astype(str),
+                events["from"].astype(str),
+                _floats(events, "bytes"),
+                idle,
+                strict=True,
+            )
+        ],
+    )
 
 
 def _sound(runs: pd.DataFrame, packets: pd.DataFrame, end: float) -> _Marks:
