@@ -3,7 +3,15 @@
     SpiceReplayError
     ├── InputError            the input cannot be used at all            (exit code 3)
     │   ├── NotACaptureError  not a capture, bug report or directory of them
-    │   └── NoSpiceError      a readable capture without any SPICE in it
+    │   ├── NoSpiceError      a readable capture without any SPICE in it
+    │   └── ConnectionFailed  no connection to a live server
+    │       ├── Unreachable       nobody answers there
+    │       ├── ProxyFailed       the proxy does not let us through
+    │       ├── TlsFailed         the server's certificate, or TLS itself
+    │       ├── WebSocketFailed   no WebSocket is to be had
+    │       ├── NotSpice          what answers does not speak SPICE, or stopped in the middle of it
+    │       ├── LinkRefused       the server speaks SPICE and says no
+    │       └── AccessDenied      the password, or what takes its place
     ├── UsageError            the caller asked for something impossible  (exit code 2)
     │   └── OutputExistsError an output file is already there
     └── DecodeError           compressed data that its codec cannot decode
@@ -30,6 +38,42 @@ class NotACaptureError(InputError):
 
 class NoSpiceError(InputError):
     """The capture was read, and there is no SPICE in it; the message says what was there instead."""
+
+
+class ConnectionFailed(InputError):
+    """No connection to a live server; the message says what, where, and what to do."""
+
+
+class Unreachable(ConnectionFailed):
+    """Nobody answers at that address, or not in time."""
+
+
+class ProxyFailed(ConnectionFailed):
+    """The proxy cannot be used, or does not let us through."""
+
+
+class TlsFailed(ConnectionFailed):
+    """The encrypted connection failed: a certificate that is not trusted, for one."""
+
+
+class WebSocketFailed(ConnectionFailed):
+    """The server gives no WebSocket."""
+
+
+class NotSpice(ConnectionFailed):
+    """What answers does not speak SPICE, or stopped in the middle of its first words."""
+
+
+class LinkRefused(ConnectionFailed):
+    """The server speaks SPICE and says no; `code` is its `LinkError`."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AccessDenied(LinkRefused):
+    """The password was wrong, has expired, or another way of showing who one is is asked for."""
 
 
 class UsageError(SpiceReplayError, ValueError):

@@ -22,10 +22,11 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side, SurfaceFlags
 from spicereplay.protocol.messages import display
+from spicereplay.replay.damage import DRAW_TYPES
 from spicereplay.replay.driver import Progress, Replay
 from spicereplay.replay.order import GAP
 from spicereplay.replay.picture import opaque
-from spicereplay.replay.screens import DRAW_TYPES, Screens, Step
+from spicereplay.replay.screens import Screens, Step
 from spicereplay.replay.still import chosen_session, shown_channel
 from spicereplay.session.log import ChannelLog
 from spicereplay.units import NS_PER_S

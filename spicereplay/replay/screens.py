@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,20 +12,18 @@ from typing import Final
 
 import numpy as np
 
-from spicereplay.codecs.video import VideoDecoder
 from spicereplay.defects import DefectKind
 from spicereplay.display.channel import OpenVideo
-from spicereplay.display.draws import DRAW_MESSAGES
 from spicereplay.display.images import AloneDecoder
 from spicereplay.display.model import DisplayModel
 from spicereplay.display.records import Clock, PictureSink, RecordSink
-from spicereplay.display.region import Box
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
-from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side
+from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.index import WINDOW_BYTES, MessageIndex
 from spicereplay.protocol.messages.images import Image
 from spicereplay.replay.ahead import DecodeAhead, sources, worth_it
+from spicereplay.replay.damage import HEAD_BYTES, damage
 from spicereplay.replay.driver import Progress
 from spicereplay.replay.order import GAP, screen_order
 from spicereplay.session.log import ChannelLog, SessionLog
@@ -37,24 +34,6 @@ AHEAD_MESSAGES: Final = 128
 AHEAD_PIXELS: Final = 8 * MIB
 """Pixels of the images of these messages together, beyond which no further message is read: 32 MiB decoded."""
 _TELL_EVERY: Final = 64
-
-DRAW_TYPES: Final = frozenset(
-    int(kind)
-    for kind in ServerDisplay
-    if registry.message_class(ChannelType.DISPLAY, Side.SERVER, kind) in DRAW_MESSAGES
-)
-_FRAME_TYPES: Final = (ServerDisplay.STREAM_DATA, ServerDisplay.STREAM_DATA_SIZED)
-_HARMLESS: Final = (
-    ServerDisplay.MARK,
-    ServerDisplay.INVAL_LIST,
-    ServerDisplay.INVAL_ALL_PIXMAPS,
-    ServerDisplay.INVAL_PALETTE,
-    ServerDisplay.INVAL_ALL_PALETTES,
-    ServerDisplay.MONITORS_CONFIG,
-)
-"""Damaged ones change no pixel that is there."""
-_DRAW_HEAD: Final = struct.Struct("<Iiiii")
-"""surface_id, then top, left, bottom, right. Source: spice-wire.md 7.1 and 7.3, DisplayBase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,37 +226,15 @@ class Screens:
 
     def _damaged(self, step: Step) -> None:
         """Make unknown what a message that cannot be read may have changed."""
-        log, model = step.log, self.model
-        kind = int(log.server.type[step.row])
-        if kind in _HARMLESS:
-            return
-        head = log.server.body(step.row)[: _DRAW_HEAD.size]
-        if kind in DRAW_TYPES and len(head) == _DRAW_HEAD.size:
-            surface_id, top, left, bottom, right = _DRAW_HEAD.unpack(head)
-            model.lost(log.channel_id, box=Box(left, top, right, bottom), surface_id=surface_id)
-            where = f"({left}, {top}) to ({right}, {bottom}) of surface {surface_id} is unknown"
-            self._note_loss(step, f"{self._name(log, step.row)} cannot be read: {where}")
-            return
-        stream = None
-        if kind in _FRAME_TYPES and len(head) >= 4:
-            stream = model.channel(log.channel_id).streams.get(int.from_bytes(head[:4], "little"))
-        if stream is None:
-            model.lost(log.channel_id)
-            self._note_loss(step, f"{self._name(log, step.row)} cannot be read: what it changed is unknown")
-            return
-        model.lost(log.channel_id, box=stream.dest, surface_id=stream.surface_id)
-        _begin_again(stream.decoder)
-        self._note_loss(step, f"a frame of stream {stream.stream_id} cannot be read")
+        log = step.log
+        head = log.server.body(step.row)[:HEAD_BYTES]
+        if (told := damage(self.model, log.channel_id, int(log.server.type[step.row]), head)) is not None:
+            self._note_loss(step, told)
 
     def _note_loss(self, step: Step, detail: str) -> None:
         self.model.defects.add(
             DefectKind.MESSAGE_INCOMPLETE, f"display/{step.log.channel_id}", detail, time_ns=step.time_ns
         )
-
-
-def _begin_again(decoder: VideoDecoder | None) -> None:
-    if decoder is not None:
-        decoder.lost()
 
 
 def let_go(index: MessageIndex, released: int, row: int) -> int:

@@ -1,0 +1,65 @@
+r"""The subject of a certificate, as `host-subject` writes it.
+
+Source: spice-common common/ssl_verify.c, verify_subject: names and values in the certificate's order, `,` between
+them, `\\` before a comma that belongs to a value; compared without regard to case and runs of spaces.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from spicereplay.errors import UsageError
+
+Subject = tuple[tuple[str, str], ...]
+"""Names and values, ready to be compared."""
+
+_NAMES: Final = {
+    NameOID.COMMON_NAME: "CN",
+    NameOID.COUNTRY_NAME: "C",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.STATE_OR_PROVINCE_NAME: "ST",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.STREET_ADDRESS: "STREET",
+    NameOID.DOMAIN_COMPONENT: "DC",
+    NameOID.USER_ID: "UID",
+    NameOID.SERIAL_NUMBER: "SERIALNUMBER",
+    NameOID.EMAIL_ADDRESS: "EMAILADDRESS",
+    NameOID.SURNAME: "SN",
+    NameOID.GIVEN_NAME: "GN",
+    NameOID.TITLE: "TITLE",
+}
+"""Source: RFC 4519 2 and OpenSSL's short names; others go by their number."""
+
+
+def subject_of(der: bytes) -> Subject:
+    """Return the subject of a certificate in DER."""
+    name = x509.load_der_x509_certificate(der).subject
+    return tuple((_NAMES.get(one.oid, one.oid.dotted_string), _plain(str(one.value))) for one in name)
+
+
+def parse_subject(text: str) -> Subject:
+    """Return what a `host-subject` says. Raises `UsageError` for a part without `=`."""
+    parts: list[str] = [""]
+    signs = iter(text)
+    for sign in signs:
+        if sign == "\\":
+            parts[-1] += next(signs, "")
+        elif sign == ",":
+            parts.append("")
+        else:
+            parts[-1] += sign
+    found: list[tuple[str, str]] = []
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"host subject: {part.strip()!r} has no =; it looks like O=Organization,CN=host")
+        found.append((name.strip().upper(), _plain(value)))
+    return tuple(found)
+
+
+def _plain(value: str) -> str:
+    return " ".join(value.split()).casefold()
