@@ -27,6 +27,7 @@ from spicereplay.cli import (
     shrink,
     streams,
     table,
+    tap,
     video,
 )
 from spicereplay.cli.common import drop_output
@@ -68,6 +69,7 @@ app.command("export")(export.export)
 app.command("cut")(cut.cut)
 app.command("shrink")(shrink.shrink)
 app.command("serve")(serve.serve)
+app.command("tap")(tap.tap)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.add_typer(golden.golden, name="golden")

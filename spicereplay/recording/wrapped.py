@@ -58,6 +58,11 @@ class WireMask:
         """What the link stage says so far; None while nothing shows that it is SPICE."""
         return None if self._server is None else self._mask.link
 
+    @property
+    def over(self) -> bool:
+        """Whether a link stage is behind."""
+        return self._server is not None and self._mask.over
+
     def take(self, side: Side, data: bytes) -> bytes:
         """Return what may be recorded of the next bytes of `side`: as many bytes."""
         if side is Side.CLIENT:

@@ -1,0 +1,5 @@
+"""Records what passes: as a proxy between any client and its server, or from a network interface.
+
+`proxy` carries the connections, `trust` says whom it believes to be who, `sniffing` has dumpcap, tcpdump or scapy
+record an interface.
+"""
