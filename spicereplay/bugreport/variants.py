@@ -79,5 +79,24 @@ def report_type(value: str | dict[str, Any] | None) -> ReportType:
     )
 
 
+def rust_value(type: ReportType) -> str | dict[str, Any]:
+    """Return `metadata.report_type` as ryll writes it; the inverse of `report_type`."""
+    fields = {
+        ReportKind.PEDANTIC: {"gap_key": type.gap_key},
+        ReportKind.DISCONNECT: {"channel": type.channel},
+        ReportKind.NOTIFICATION: {
+            "notification_id": type.notification_id,
+            "snapshot_state": type.snapshot_state,
+        },
+    }.get(type.kind)
+    return type.written if fields is None else {type.written: fields}
+
+
+def type_of_kind(kind: ReportKind, **carried: Any) -> ReportType:
+    """Return the type of a report to be written, with what its variant carries."""
+    written = next((name for name, known in _KINDS.items() if known is kind), "")
+    return ReportType(kind=kind, written=written, **carried)
+
+
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
