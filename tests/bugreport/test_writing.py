@@ -371,7 +371,7 @@ def test_a_report_whose_ring_was_too_small_says_so_and_has_the_end(fixtures: Pat
         with sr.open(path) as report:
             display = next(c for c in report.sessions[0].log.channels if c.name == "display/0")
             gap = next(gap for gap in display.gaps if gap.side is SERVER)
-            assert (gap.cause, gap.position) == ("evicted", 0)
+            assert gap.cause == "evicted"
             assert gap.length > 100_000
             last = recording.messages.query("channel == 'display' and `from` == 'server'").tail(20)
             ours = report.messages.query("channel == 'display' and `from` == 'server'").tail(20)
