@@ -181,14 +181,14 @@ class ChannelClient:
         """Put a message into the queue for `take`; while the channel moves, it is kept for the target."""
         body = message if isinstance(message, bytes) else build(message)
         counting = self.counting
-        counting.sent[type] += 1
+        counting.sent[int(type)] += 1
         counting.bytes_out += self._header_bytes + len(body)
         counting.last_sent_ns = self._now_ns
         counting.last_action = f"sent {registry.message_name(self.channel, Side.CLIENT, type)}"
         if self.moving is None:
-            self._out.append(Outgoing(type, body))
+            self._out.append(Outgoing(int(type), body))
         elif len(self._held) < HELD_MESSAGES:
-            self._held.append(Outgoing(type, body))
+            self._held.append(Outgoing(int(type), body))
 
     def tell(self, severity: NotifySeverity, text: str, code: str, source: str | None = None) -> None:
         """Put a notice into the queue for `notices`."""

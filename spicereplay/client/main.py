@@ -207,7 +207,7 @@ class MainClient(ChannelClient):
 
     def _mouse_mode(self, supported: int, current: int) -> None:
         """Ask for the client's pointer where the server can have it. Source: spice-gtk set_mouse_mode."""
-        self.shared.mouse_mode = current
+        self.shared.mouse_mode = int(current)
         if current != MouseMode.CLIENT and supported & MouseMode.CLIENT:
             self.send(ClientMain.MOUSE_MODE_REQUEST, main.MouseModeRequest(MouseMode.CLIENT))
 
