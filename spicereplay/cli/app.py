@@ -25,6 +25,7 @@ from spicereplay.cli import (
     report,
     serve,
     shrink,
+    sniff,
     streams,
     table,
     tap,
@@ -70,6 +71,7 @@ app.command("cut")(cut.cut)
 app.command("shrink")(shrink.shrink)
 app.command("serve")(serve.serve)
 app.command("tap")(tap.tap)
+app.command("sniff")(sniff.sniff)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.add_typer(golden.golden, name="golden")
