@@ -95,7 +95,10 @@ class ChannelClient:
     # --- what the driver calls -------------------------------------------------------------------------
 
     def linked(self, link: Link, now_ns: int) -> None:
-        """Begin: the link stage is over and the server accepted it."""
+        """Begin: the link stage is over and the server accepted it.
+
+        On the target of a semi-seamless migration, main apart, this waits until the target's INIT has come.
+        """
         self._use(link, now_ns)
         self.on_linked(now_ns)
 

@@ -135,6 +135,10 @@ class MainClient(ChannelClient):
         self.migration = None
         self.send(ClientMain.MIGRATE_CONNECT_ERROR)
 
+    def migration_done(self) -> None:
+        """Say that every channel goes on at the target (seamless): main, too, which has moved with the others."""
+        self.migration, self.shared.seamless = None, False
+
     def ask_seamless(self, source_version: int, now_ns: int) -> bool:
         """Ask this target, just linked, whether it can take over the channels' state; whether that can be asked.
 

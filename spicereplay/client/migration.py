@@ -18,8 +18,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from spicereplay.protocol.messages.main import DstInfo, MigrateSwitchHost
+
+
+NO_PORT: Final = 0xFFFF
+"""A port that the target does not have: QEMU hands -1 to the server, which sends the lower 16 bits of it.
+
+Source: spice server/reds.cpp, spice_server_migrate_connect; seen with QEMU 7.2.
+"""
 
 
 class MigrationKind(StrEnum):
@@ -65,7 +73,8 @@ def migration_to(
     host = _text(info.host_data)
     if not host:
         return None
-    return Migration(kind, phase, host, info.port, info.sport, _text(info.cert_subject_data), version)
+    port, tls_port = (0 if number == NO_PORT else number for number in (info.port, info.sport))
+    return Migration(kind, phase, host, port, tls_port, _text(info.cert_subject_data), version)
 
 
 def _text(data: bytes | None) -> str:

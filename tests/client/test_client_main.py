@@ -62,6 +62,14 @@ def test_the_pointer_is_asked_for_whenever_it_can_be_had_again() -> None:
 
 # --- migration -----------------------------------------------------------------------------------------
 
+
+def test_a_port_that_the_server_does_not_have_is_none() -> None:
+    talk, mine = session()
+    talk.says(main.MigrateBegin(DstInfo(5900, 0xFFFF, b"far.example\0", None)))
+    assert mine.migration is not None
+    assert (mine.migration.port, mine.migration.tls_port) == (5900, 0)
+
+
 TARGET = DstInfo(5900, 5901, b"far.example\0", b"CN=far\0")
 SEMI = main.MigrateBegin(TARGET)
 SEAMLESS = main.MigrateBeginSeamless(TARGET, 1)
@@ -111,6 +119,8 @@ def test_seamless_asks_the_target_first() -> None:
     mine.target_connected(seamless=True, now_ns=S)
     assert talk.taken() == [("MIGRATE_CONNECTED_SEAMLESS", main.MigrateConnectedSeamless())]
     assert mine.shared.seamless
+    mine.migration_done()
+    assert (mine.migration, mine.shared.seamless) == (None, False)
 
 
 @pytest.mark.parametrize("asks", [True, False])
