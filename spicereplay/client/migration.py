@@ -22,7 +22,6 @@ from typing import Final
 
 from spicereplay.protocol.messages.main import DstInfo, MigrateSwitchHost
 
-
 NO_PORT: Final = 0xFFFF
 """A port that the target does not have: QEMU hands -1 to the server, which sends the lower 16 bits of it.
 
