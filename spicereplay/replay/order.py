@@ -32,6 +32,11 @@ _TYPES: Final = {
 }
 
 
+def screen_types(channel: ChannelType) -> frozenset[int]:
+    """Return the types of a server's messages that can change a picture; none for channels without a screen."""
+    return frozenset(int(kind) for kind in _TYPES.get(channel, ()))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenOrder:
     """What changes the screens of a session, in order of capture time; the arrays have one length."""

@@ -1,0 +1,152 @@
+"""One channel: its bytes into the engine, its messages to the client's state machine, and what that sends back.
+
+Everything that goes over the wire, either way, is seen by the engine first and by whoever watches (the recording);
+a ticket is shown to them as zero bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from spicereplay.client.channel import ChannelClient
+from spicereplay.errors import ConnectionFailed
+from spicereplay.limits import Limits
+from spicereplay.live.clock import Clock
+from spicereplay.live.dial import Wire
+from spicereplay.protocol.channel import ChannelEngine
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.events import MessageSeen
+from spicereplay.protocol.link import Link, error_name
+
+
+class Watcher(Protocol):
+    """Somebody who sees every byte of one connection. Must return at once."""
+
+    def data(self, side: Side, data: bytes, time_ns: int) -> None:
+        """Take the next bytes of a side."""
+
+    def close(self, time_ns: int, by: Side) -> None:
+        """Take note of the end."""
+
+
+OnMessage = Callable[["Connection", MessageSeen], None]
+OnRound = Callable[["Connection"], Awaitable[None]]
+
+
+class Connection:
+    """One connection to a server, from the first byte of the link stage."""
+
+    def __init__(
+        self,
+        channel: ChannelType,
+        channel_id: int,
+        wire: Wire,
+        clock: Clock,
+        limits: Limits,
+        watchers: list[Watcher],
+    ) -> None:
+        self.channel = channel
+        self.channel_id = channel_id
+        self.wire = wire
+        self.client: ChannelClient | None = None
+        """The state machine, once the link stage is over."""
+        self.engine = ChannelEngine(where=self.name, limits=limits)
+        self.closed = False
+        self._clock = clock
+        self._watchers = watchers
+        self._serial = 0
+
+    @property
+    def name(self) -> str:
+        """The channel in words, `display/0`."""
+        return f"{self.channel.label}/{self.channel_id}"
+
+    @property
+    def link(self) -> Link | None:
+        """The link stage, once it is over."""
+        return self.engine.link
+
+    # --- bytes -----------------------------------------------------------------------------------------
+
+    async def receive(self) -> bytes:
+        """Return the next bytes of the server after everybody has seen them; nothing at the end."""
+        data = await self.wire.bytes.read()
+        if data:
+            self._see(Side.SERVER, data)
+        return data
+
+    def say(self, data: bytes, *, secret: bytes = b"") -> None:
+        """Send bytes of the link stage; `secret` follows them, and is seen by nobody but the server."""
+        self._see(Side.CLIENT, data + bytes(len(secret)))
+        self.wire.bytes.write(data + secret)
+
+    def send(self) -> None:
+        """Send what the client wants to send, each message by itself."""
+        if self.client is None or self.closed:
+            return
+        assert self.link is not None, "a client begins when the link stage is over"
+        for message in self.client.take():
+            self._serial += 1
+            if self.link.mini_header:
+                head = struct.pack("<HI", message.type, len(message.body))
+            else:
+                head = struct.pack("<QHII", self._serial, message.type, len(message.body), 0)
+            data = head + message.body
+            self._see(Side.CLIENT, data)
+            self.wire.bytes.write(data)
+
+    # --- messages --------------------------------------------------------------------------------------
+
+    async def run(self, on_message: OnMessage, on_round: OnRound) -> str:
+        """Carry messages to and fro until the connection ends; return how it ended.
+
+        `on_message` gets every message of both sides, whole ones alone, before the client does. `on_round` is awaited
+        when the client has had all that was there; nothing more is read meanwhile.
+        """
+        while True:
+            self._hand_over(on_message)
+            self.send()
+            try:
+                await on_round(self)
+                await self.wire.bytes.drain()
+                data = await self.receive()
+            except OSError as error:
+                return f"the connection broke: {error.strerror or error}"
+            except ConnectionFailed as error:
+                return str(error)
+            if not data:
+                return self._goodbye()
+
+    async def close(self, by: Side = Side.CLIENT) -> None:
+        """End the connection; a second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        now = self._clock.now_ns()
+        for side in Side:
+            self.engine.close(side, now)
+        for watcher in self._watchers:
+            watcher.close(now, by)
+        await self.wire.bytes.close()
+
+    def _hand_over(self, on_message: OnMessage) -> None:
+        for event in self.engine.events():
+            if not isinstance(event, MessageSeen) or event.partial:
+                continue
+            on_message(self, event)
+            if event.side is Side.SERVER and self.client is not None:
+                self.client.received(event, event.time_ns)
+
+    def _goodbye(self) -> str:
+        reason = None if self.client is None else self.client.disconnecting
+        if reason is None:
+            return "the server closed the connection"
+        return f"the server closed the connection: {error_name(reason)}"
+
+    def _see(self, side: Side, data: bytes) -> None:
+        now = self._clock.now_ns()
+        self.engine.receive(side, data, now)
+        for watcher in self._watchers:
+            watcher.data(side, data, now)
