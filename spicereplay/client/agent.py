@@ -165,7 +165,9 @@ class AgentProbe:
         self._pipe.tokens = tokens
 
     def data(self, body: bytes, now_ns: int) -> None:
-        """Take in one AGENT_DATA."""
+        """Take in one AGENT_DATA; nothing is heeded of an agent that was not started."""
+        if not self._pipe.open:
+            return
         for record in self._pipe.take(body, now_ns):
             self._record(record, now_ns)
 

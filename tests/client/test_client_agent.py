@@ -280,6 +280,14 @@ def test_an_announcement_that_asks_is_answered() -> None:
     assert guest.says(agent_says(AnnounceCapabilities(0, (LINUX,))), S) == []
 
 
+def test_an_agent_that_was_not_started_is_not_answered() -> None:
+    guest = Guest(ClientOptions(agent=False))
+    assert [name for name, _ in guest.first] == ["ATTACH_CHANNELS"]
+    assert guest.says(agent_says(AnnounceCapabilities(1, (LINUX,))), S) == []
+    assert guest.says(main.AgentConnectedTokens(10), S) == []
+    assert guest.agent.state is AgentState.ABSENT
+
+
 def test_a_server_that_asks_without_end_does_not_fill_the_queue() -> None:
     guest = Guest(start=init(tokens=0))
     for _ in range(50):
