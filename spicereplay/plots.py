@@ -1,7 +1,8 @@
 """Plots for a notebook: `sr.plots.streams(capture)`, in the colours of the report.
 
 Each function draws one thing on a matplotlib `Axes`, a new one unless it is given, and returns it, so that whoever
-wants another title, scale or size sets it there. `source` is a `Capture` or a `Session`. Times are seconds since the
+wants another scale or size sets it there; `title` stands in place of the usual one. `source` is a `Capture` or a
+`Session`. Times are seconds since the
 capture's first packet, as in all tables. Nothing is drawn that the tables do not hold; where they hold nothing, the
 axes say so.
 
@@ -11,8 +12,7 @@ All raise `UsageError` where matplotlib is missing, which comes with `pip instal
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "CHANNEL_COLOURS",
     "CODEC_COLOURS",
     "agent_lag",
+    "axes",
     "bandwidth",
     "decode_latency",
     "decoders",
@@ -76,6 +77,7 @@ CODEC_COLOURS: Final[Mapping[str, str]] = {
 """Colour of each video codec, as in the report's style sheet."""
 
 WIDTH_IN: Final = 9.0
+DOTS_PER_INCH: Final = 110
 LABELLED_STREAMS: Final = 16
 """So many streams get a row and a label each; more of them share rows."""
 MOST_CHANNELS: Final = 5
@@ -89,37 +91,27 @@ REGION_PIXELS: Final = 96 * 96
 REGION_PICTURES: Final = 21
 """Source: server-heuristics.md A1, RED_STREAM_FRAMES_START_CONDITION successors of a first picture."""
 
-_STYLE: Final[Any] = {
-    "figure.dpi": 110,
-    "font.size": 9.0,
-    "text.color": TEXT,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": RULE,
-    "axes.titlesize": 11.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 1.0,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 0.0,
-    "ytick.minor.size": 0.0,
-    "hatch.linewidth": 0.6,
-}
 _SERIES: Final = [CODEC_COLOURS[name] for name in ("mjpeg", "vp8", "h264", "vp9", "h265")]
 """Colours of what has none of its own, in this order."""
-_TIME: Final = "seconds since the first packet"
+TIME: Final = "seconds since the first packet"
+"""What an axis of time is called."""
 
 
-def streams(source: TableAttributes, *, ax: Axes | None = None) -> Axes:
+def axes(
+    title: str = "", *, x: str = TIME, y: str = "", height_in: float = 2.7, grid: Literal["x", "y", ""] = "y"
+) -> Axes:
+    """Return new axes that look like those of this module, for a plot of one's own; `grid` runs across that axis."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        raise UsageError(
+            "plots need matplotlib, which is not installed: pip install 'spicereplay[notebook]'"
+        ) from None
+    figure = pyplot.figure(figsize=(WIDTH_IN, height_in), dpi=DOTS_PER_INCH, layout="constrained")
+    return _dressed(figure.add_subplot(), title, x, y, grid)
+
+
+def streams(source: TableAttributes, *, title: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the life of every video stream as a bar, coloured by codec, and say how it ended.
 
     A bar without an end on one side runs over the edge: its beginning or end was not captured.
@@ -131,23 +123,20 @@ def streams(source: TableAttributes, *, ax: Axes | None = None) -> Axes:
     labelled = len(table) <= LABELLED_STREAMS
     rows = np.arange(len(table)) if labelled else _rows(begin, end)
     height = 1.4 + 0.25 * (int(rows.max()) + 1 if len(rows) else 1)
-    with _axes(ax, min(height, 6.0)) as ax:
-        _words(ax, "Video streams", "", _TIME)
-        ax.grid(False)
-        ax.grid(True, axis="x")
-        ax.set_yticks([])
-        ax.set_xlim(*span)
-        if not len(table):
-            return _nothing(ax, "no video stream")
-        codecs = table["codec"].astype(str).tolist()
-        ax.barh(rows, end - begin, left=begin, height=0.62, color=[_codec(name) for name in codecs])
-        ax.set_ylim(float(rows.max()) + 0.7, -0.7)
-        if labelled:
-            for row, stream in enumerate(table.itertuples(index=False)):
-                left = span[1] - end[row] < 0.3 * (span[1] - span[0])
-                _label(ax, _life(stream), (begin[row] if left else end[row], row), left=left)
-        _key(ax, {name: (_codec(name), name) for name in sorted(set(codecs))})
-        return ax
+    ax = _on(ax, title or "Video streams", TIME, "", min(height, 6.0), "x")
+    ax.set_yticks([])
+    ax.set_xlim(*span)
+    if not len(table):
+        return _nothing(ax, "no video stream")
+    codecs = table["codec"].astype(str).tolist()
+    ax.barh(rows, end - begin, left=begin, height=0.62, color=[_codec(name) for name in codecs])
+    ax.set_ylim(float(rows.max()) + 0.7, -0.7)
+    if labelled:
+        for row, stream in enumerate(table.itertuples(index=False)):
+            left = span[1] - end[row] < 0.3 * (span[1] - span[0])
+            _label(ax, _life(stream), (begin[row] if left else end[row], row), left=left)
+    _key(ax, {name: (_codec(name), name) for name in sorted(set(codecs))})
+    return ax
 
 
 def _life(stream: Any) -> str:
@@ -158,39 +147,42 @@ def _life(stream: Any) -> str:
 
 
 def bandwidth(
-    source: TableAttributes, *, side: Literal["server", "client"] = "server", ax: Axes | None = None
+    source: TableAttributes,
+    *,
+    side: Literal["server", "client"] = "server",
+    title: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how many bytes a second one side sent on each channel, in the bins of the table `bandwidth`."""
     table = source.bandwidth
     table = table[table["from"] == side]
     span = _span(source, table)
-    with _axes(ax, 2.7) as ax:
-        _words(ax, f"Bytes from the {side}", "kB per second", _TIME)
-        ax.set_xlim(*span)
-        if not len(table):
-            return _nothing(ax, "no message")
-        names = table["channel"].astype(str).to_numpy()
-        totals = table.groupby(names)["bytes"].sum().sort_values(ascending=False)
-        kept = totals[totals >= LEAST_SHARE * totals.sum()].index[:MOST_CHANNELS].tolist()
-        shown = np.where(np.isin(names, kept), names, "other")
-        width = float(table["width_s"].max())
-        bins = math.ceil((span[1] - span[0]) / width) + 1
-        edges = span[0] + np.arange(bins + 1) * width
-        highest: NDArray[np.float64] = np.zeros(bins)
-        key: dict[str, tuple[str, str]] = {}
-        for name in [*kept, *(["other"] if len(totals) > len(kept) else [])]:
-            mine = table[shown == name]
-            place = np.clip(((mine["time_s"] - span[0]) / width).round().astype(int), 0, bins - 1)
-            rate = np.bincount(place, mine["bytes"], bins) / width / 1000
-            highest = np.maximum(highest, rate, dtype=np.float64)
-            colour = CHANNEL_COLOURS.get(name, CHANNEL_COLOURS["other"])
-            ax.stairs(rate, edges, color=colour, linewidth=1.3)
-            ax.stairs(rate, edges, color=colour, fill=True, alpha=0.12, linewidth=0)
-            key[name] = (colour, f"{name} {size(int(mine['bytes'].sum()))}")
-        ax.set_ylim(0, _room(ax, highest, edges))
-        ax.yaxis.set_major_formatter(_plain)
-        _key(ax, key)
-        return ax
+    ax = _on(ax, title or f"Bytes from the {side}", TIME, "kB per second", 2.7, "y")
+    ax.set_xlim(*span)
+    if not len(table):
+        return _nothing(ax, "no message")
+    names = table["channel"].astype(str).to_numpy()
+    totals = table.groupby(names)["bytes"].sum().sort_values(ascending=False)
+    kept = totals[totals >= LEAST_SHARE * totals.sum()].index[:MOST_CHANNELS].tolist()
+    shown = np.where(np.isin(names, kept), names, "other")
+    width = float(table["width_s"].max())
+    bins = math.ceil((span[1] - span[0]) / width) + 1
+    edges = np.asarray(span[0] + np.arange(bins + 1) * width, np.float64)
+    highest: NDArray[np.float64] = np.zeros(bins)
+    key: dict[str, tuple[str, str]] = {}
+    for name in [*kept, *(["other"] if len(totals) > len(kept) else [])]:
+        mine = table[shown == name]
+        place = np.clip(((mine["time_s"] - span[0]) / width).round().astype(int), 0, bins - 1)
+        rate = np.bincount(place, mine["bytes"], bins) / width / 1000
+        np.maximum(highest, rate, out=highest)
+        colour = CHANNEL_COLOURS.get(name, CHANNEL_COLOURS["other"])
+        ax.stairs(rate, edges, color=colour, linewidth=1.3)
+        ax.stairs(rate, edges, color=colour, fill=True, alpha=0.12, linewidth=0)
+        key[name] = (colour, f"{name} {size(int(mine['bytes'].sum()))}")
+    ax.set_ylim(0, _room(ax, highest, edges))
+    ax.yaxis.set_major_formatter(_plain)
+    _key(ax, key)
+    return ax
 
 
 def _room(ax: Axes, highest: NDArray[np.float64], edges: NDArray[np.float64]) -> float:
@@ -220,7 +212,11 @@ def _room(ax: Axes, highest: NDArray[np.float64], edges: NDArray[np.float64]) ->
 
 
 def decode_latency(
-    source: TableAttributes, *, of: Literal["frames", "images"] = "frames", ax: Axes | None = None
+    source: TableAttributes,
+    *,
+    of: Literal["frames", "images"] = "frames",
+    title: str | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how long each video frame, or each image, took to decode on this machine, and the median per codec."""
     table = source.frames if of == "frames" else source.images
@@ -228,28 +224,28 @@ def decode_latency(
         table = table[table["cache"] != "hit"]
     table = table[(table["decode_ms"] > 0) & np.isfinite(table["decode_ms"])]
     span = _span(source, table)
-    with _axes(ax, 2.9) as ax:
-        what = "a video frame" if of == "frames" else "an image"
-        _words(ax, f"Time to decode {what}, measured here", "milliseconds", _TIME)
-        ax.set_xlim(*span)
-        if not len(table):
-            return _nothing(ax, "nothing was decoded")
-        _logarithmic(ax, "y", _decades(_floats(table, "decode_ms")))
-        key: dict[str, tuple[str, str]] = {}
-        counts = table["codec"].astype(str).value_counts()
-        for number, name in enumerate(counts.index[:MOST_CHANNELS]):
-            mine = table[table["codec"] == name]
-            colour = _codec(name) if of == "frames" else _SERIES[number]
-            cost = _floats(mine, "decode_ms")
-            ax.scatter(mine["time_s"], cost, s=10, color=colour, alpha=0.55, linewidth=0)
-            median = float(np.median(cost))
-            ax.axhline(median, color=colour, linewidth=1)
-            key[name] = (colour, f"{name}: median {_ms(median)} of {len(mine):,}")
-        _key(ax, key)
-        return ax
+    what = "a video frame" if of == "frames" else "an image"
+    usual = f"Time to decode {what}, measured here"
+    ax = _on(ax, title or usual, TIME, "milliseconds", 2.9, "y")
+    ax.set_xlim(*span)
+    if not len(table):
+        return _nothing(ax, "nothing was decoded")
+    _logarithmic(ax, "y", _around(_floats(table, "decode_ms")))
+    key: dict[str, tuple[str, str]] = {}
+    counts = table["codec"].astype(str).value_counts()
+    for number, name in enumerate(counts.index[:MOST_CHANNELS]):
+        mine = table[table["codec"] == name]
+        colour = _codec(name) if of == "frames" else _SERIES[number]
+        cost = _floats(mine, "decode_ms")
+        ax.scatter(mine["time_s"], cost, s=10, color=colour, alpha=0.55, linewidth=0)
+        median = float(np.median(cost))
+        ax.axhline(median, color=colour, linewidth=1)
+        key[name] = (colour, f"{name}: median {_ms(median)} of {len(mine):,}")
+    _key(ax, key)
+    return ax
 
 
-def decoders(rows: Sequence[Latency], *, ax: Axes | None = None) -> Axes:
+def decoders(rows: Sequence[Latency], *, title: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw what each decoder takes for a picture: the median as a dot, up to the 95th percentile as a line.
 
     `rows` is what `spicereplay.analysis.latency.decode_latencies` returns; sizes are drawn apart, and a codec's sum
@@ -259,80 +255,76 @@ def decoders(rows: Sequence[Latency], *, ax: Axes | None = None) -> Axes:
 
     shown = [row for row in rows if row.size != ALL_SIZES]
     groups = list(dict.fromkeys((row.codec, row.size) for row in shown))
-    with _axes(ax, 1.1 + 0.2 * (len(shown) + 1.5 * len(groups))) as ax:
-        _words(
-            ax,
-            "Time to decode a picture, measured here",
-            "",
-            "milliseconds: median, and up to the 95th percentile",
-        )
-        ax.grid(False)
-        ax.grid(True, axis="x")
-        if not shown:
-            return _nothing(ax, "nothing was decoded")
-        costs = np.array([[row.median_ms, row.p95_ms] for row in shown])
-        _logarithmic(ax, "x", _decades(np.maximum(costs, LEAST_MS)))
-        ticks: dict[float, str] = {}
-        place = 0.0
-        for group in groups:
-            mine = sorted(
-                (row for row in shown if (row.codec, row.size) == group), key=lambda row: row.median_ms
-            )
-            count = max(row.count for row in mine)
-            title = f"{group[0]}, {group[1]} px, {count:,} picture{'' if count == 1 else 's'}"
-            ax.text(0, place, visible(title, 80), transform=ax.get_yaxis_transform(), va="center", fontsize=8)
-            for n, row in enumerate(mine):
-                place += 1
-                ticks[place] = visible(row.backend, 40)
-                colour = CHANNEL_COLOURS["display"] if n == 0 else MUTED
-                median, slow = max(row.median_ms, LEAST_MS), max(row.p95_ms, LEAST_MS)
-                ax.plot([median, slow], [place, place], color=colour, linewidth=2, alpha=0.35)
-                ax.plot([median], [place], "o", color=colour, markersize=5)
-                _label(ax, _ms(row.median_ms), (median, place), left=True, colour=colour)
-            place += 1.5
-        ax.set_yticks(list(ticks), list(ticks.values()))
-        ax.set_ylim(place - 0.8, -0.8)
-        return ax
+    usual = "Time to decode a picture, measured here"
+    words = "milliseconds: median, and up to the 95th percentile"
+    ax = _on(ax, title or usual, words, "", 1.1 + 0.2 * (len(shown) + 1.5 * len(groups)), "x")
+    if not shown:
+        return _nothing(ax, "nothing was decoded")
+    costs = np.array([[row.median_ms, row.p95_ms] for row in shown])
+    _logarithmic(ax, "x", _around(np.maximum(np.append(costs, costs.min() * 0.6), LEAST_MS)))
+    ticks: dict[float, str] = {}
+    place = 0.0
+    for group in groups:
+        mine = sorted((row for row in shown if (row.codec, row.size) == group), key=lambda row: row.median_ms)
+        count = max(row.count for row in mine)
+        title = f"{group[0]}, {group[1]} px, {count:,} picture{'' if count == 1 else 's'}"
+        across = ax.get_yaxis_transform()
+        ax.text(0, place, visible(title, 80), transform=across, va="center", fontsize=8, parse_math=False)
+        for n, row in enumerate(mine):
+            place += 1
+            ticks[place] = visible(row.backend, 40)
+            colour = CHANNEL_COLOURS["display"] if n == 0 else MUTED
+            median, slow = max(row.median_ms, LEAST_MS), max(row.p95_ms, LEAST_MS)
+            ax.plot([median, slow], [place, place], color=colour, linewidth=2, alpha=0.35)
+            ax.plot([median], [place], "o", color=colour, markersize=5)
+            _label(ax, _ms(row.median_ms), (median, place), left=True, colour=colour)
+        place += 1.5
+    ax.set_yticks(list(ticks), list(ticks.values()), parse_math=False)
+    ax.set_ylim(place - 0.8, -0.8)
+    return ax
 
 
-def agent_lag(source: TableAttributes, *, ax: Axes | None = None) -> Axes:
+def agent_lag(source: TableAttributes, *, title: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw how long the guest agent took to answer each request; what it never answered is crossed at the top."""
     table = source.agent
     span = _span(source, table)
-    with _axes(ax, 2.9) as ax:
-        _words(ax, "Answers of the guest agent", "milliseconds", f"time of the request, {_TIME}")
-        ax.set_xlim(*span)
-        if not len(table):
-            return _nothing(ax, "no request to the guest agent")
-        time, lag = _floats(table, "time_s"), _floats(table, "lag_ms")
-        answered = np.isfinite(lag)
-        lag = np.maximum(lag, LEAST_MS)
-        low, high = _decades(np.append(lag[answered], [1.0, 1000.0]))
-        crossed = high / 2
-        _logarithmic(ax, "y", (low, high))
-        ax.vlines(time[answered], low, lag[answered], color=LAG, linewidth=1.2, alpha=0.4)
-        ax.plot(time[answered], lag[answered], "o", color=LAG, markersize=5)
-        lost = time[~answered]
-        ax.vlines(lost, low, crossed, color=CRITICAL, linewidth=1.2, alpha=0.3, linestyle=(0, (2, 3)))
-        ax.plot(lost, np.full(len(lost), crossed), "x", color=CRITICAL, markersize=7, markeredgewidth=1.5)
-        if len(table) > LABELLED_STREAMS:
-            return ax
-        length = span[1] - span[0]
-        for row, request in enumerate(table.itertuples(index=False)):
-            told = _ms(lag[row]) if answered[row] else str(request.outcome)
-            before = int((np.abs(time[:row] - time[row]) < 0.02 * length).sum())
-            _label(
-                ax,
-                f"{str(request.type).replace('_', ' ').lower()}, {told}",
-                (time[row], lag[row] if answered[row] else crossed),
-                left=span[1] - time[row] < 0.25 * length,
-                colour=MUTED if answered[row] else CRITICAL,
-                up=9.0 * before,
-            )
+    ax = _on(
+        ax, title or "Answers of the guest agent", f"time of the request, {TIME}", "milliseconds", 2.9, "y"
+    )
+    ax.set_xlim(*span)
+    if not len(table):
+        return _nothing(ax, "no request to the guest agent")
+    time, lag = _floats(table, "time_s"), _floats(table, "lag_ms")
+    answered = np.isfinite(lag)
+    lag = np.maximum(lag, LEAST_MS)
+    low, high = _around(np.append(lag[answered], [1.0, 1000.0]))
+    crossed = high / 1.6
+    _logarithmic(ax, "y", (low, high))
+    ax.vlines(time[answered], low, lag[answered], color=LAG, linewidth=1.2, alpha=0.4)
+    ax.plot(time[answered], lag[answered], "o", color=LAG, markersize=5)
+    lost = time[~answered]
+    ax.vlines(lost, low, crossed, color=CRITICAL, linewidth=1.2, alpha=0.3, linestyle=(0, (2, 3)))
+    ax.plot(lost, np.full(len(lost), crossed), "x", color=CRITICAL, markersize=7, markeredgewidth=1.5)
+    if len(table) > LABELLED_STREAMS:
         return ax
+    length = span[1] - span[0]
+    for row, request in enumerate(table.itertuples(index=False)):
+        told = _ms(lag[row]) if answered[row] else str(request.outcome)
+        before = int((np.abs(time[:row] - time[row]) < 0.02 * length).sum())
+        _label(
+            ax,
+            f"{str(request.type).replace('_', ' ').lower()}, {told}",
+            (time[row], lag[row] if answered[row] else crossed),
+            left=span[1] - time[row] < 0.25 * length,
+            colour=MUTED if answered[row] else CRITICAL,
+            up=9.0 * before,
+        )
+    return ax
 
 
-def regions(sources: Mapping[str, TableAttributes], *, ax: Axes | None = None) -> Axes:
+def regions(
+    sources: Mapping[str, TableAttributes], *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw why places that were painted over and over became a video stream, or did not.
 
     A point per row of the table `regions`, by its longest run of pictures and its size; `sources` are by name. In the
@@ -340,95 +332,89 @@ def regions(sources: Mapping[str, TableAttributes], *, ax: Axes | None = None) -
     """
     import pandas as pd
 
-    with _axes(ax, 3.6) as ax:
-        _words(
-            ax,
-            "Places painted over and over",
-            "pixels of a picture",
-            "pictures in a row, 200 ms apart at most",
+    words = "pictures in a row, 200 ms apart at most"
+    ax = _on(ax, title or "Places painted over and over", words, "pixels of a picture", 3.6, "")
+    tables = {name: source.regions for name, source in sources.items()}
+    if not any(len(table) for table in tables.values()):
+        return _nothing(ax, "no such place")
+    whole = pd.concat(tables.values())
+    run, area = (np.maximum(_floats(whole, name), 1) for name in ("longest_run", "src_pixels"))
+    left, right = min(float(run.min()), 10.0) / 1.4, max(float(run.max()), 60.0) * 1.4
+    low, high = min(float(area.min()), 1000.0) / 2, max(float(area.max()), 40_000.0) * 2
+    _logarithmic(ax, "x", (left, right))
+    _logarithmic(ax, "y", (low, high))
+    ax.axhline(REGION_PIXELS, color=RULE, linewidth=1)
+    ax.axvline(REGION_PICTURES, color=RULE, linewidth=1)
+    corner = CHANNEL_COLOURS["display"]
+    ax.fill_between([REGION_PICTURES, right], REGION_PIXELS, high, color=corner, alpha=0.07, linewidth=0)
+    _label(ax, "in filter mode the server makes a stream here", (right, high), left=True, up=-9)
+    _label(ax, f"{REGION_PIXELS:,} px", (left, REGION_PIXELS), left=False, up=6)
+    _label(ax, f"{REGION_PICTURES} pictures", (REGION_PICTURES, low), left=True, up=7)
+    key: dict[str, tuple[str, str]] = {}
+    for number, (name, table) in enumerate(tables.items()):
+        colour = _SERIES[number % len(_SERIES)]
+        streamed = (table["reason"] == "streamed").to_numpy()
+        # Rings are larger than dots, so that one shows around the other.
+        for part, face, area_pt in ((table[streamed], colour, 28), (table[~streamed], "none", 90)):
+            x, y = (np.maximum(_floats(part, column), 1) for column in ("longest_run", "src_pixels"))
+            ax.scatter(x, y, s=area_pt, facecolor=face, edgecolor=colour, linewidth=1.5, zorder=3)
+        key[name] = (
+            colour,
+            f"{name}: {int(streamed.sum())} of {len(table)} streamed (dots)",
         )
-        ax.grid(False)
-        tables = {name: source.regions for name, source in sources.items()}
-        if not any(len(table) for table in tables.values()):
-            return _nothing(ax, "no such place")
-        whole = pd.concat(tables.values())
-        run, area = (np.maximum(_floats(whole, name), 1) for name in ("longest_run", "src_pixels"))
-        left, right = min(float(run.min()), 10.0) / 1.4, max(float(run.max()), 60.0) * 1.4
-        low, high = min(float(area.min()), 1000.0) / 2, max(float(area.max()), 40_000.0) * 2
-        _logarithmic(ax, "x", (left, right))
-        _logarithmic(ax, "y", (low, high))
-        ax.axhline(REGION_PIXELS, color=RULE, linewidth=1)
-        ax.axvline(REGION_PICTURES, color=RULE, linewidth=1)
-        corner = CHANNEL_COLOURS["display"]
-        ax.fill_between([REGION_PICTURES, right], REGION_PIXELS, high, color=corner, alpha=0.07, linewidth=0)
-        _label(ax, "in filter mode the server makes a stream here", (right, high), left=True, up=-9)
-        _label(ax, f"{REGION_PIXELS:,} px", (left, REGION_PIXELS), left=False, up=6)
-        _label(ax, f"{REGION_PICTURES} pictures", (REGION_PICTURES, low), left=True, up=7)
-        key: dict[str, tuple[str, str]] = {}
-        for number, (name, table) in enumerate(tables.items()):
-            colour = _SERIES[number % len(_SERIES)]
-            streamed = (table["reason"] == "streamed").to_numpy()
-            # Rings are larger than dots, so that one shows around the other.
-            for part, face, area_pt in ((table[streamed], colour, 28), (table[~streamed], "none", 90)):
-                x, y = (np.maximum(_floats(part, column), 1) for column in ("longest_run", "src_pixels"))
-                ax.scatter(x, y, s=area_pt, facecolor=face, edgecolor=colour, linewidth=1.5, zorder=3)
-            key[name] = (
-                colour,
-                f"{visible(name, 40)}: {int(streamed.sum())} of {len(table)} streamed (dots)",
-            )
-        _key(ax, key)
-        return ax
+    _key(ax, key)
+    return ax
 
 
-def screen(picture: Picture, *, ax: Axes | None = None) -> Axes:
+def screen(picture: Picture, *, title: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the guest's screen; what of it is unknown is a checkerboard with a frame around it."""
     height, width = picture.unknown.shape
-    with _axes(ax, min(WIDTH_IN * height / width, 6.0) + 0.4) as ax:
-        ax.imshow(picture.pixels[..., :3], interpolation="antialiased")
-        ax.set_axis_off()
-        ax.set_anchor("NW")
-        box = picture.unknown_box
-        words = f"{width:,}×{height:,} px at {picture.time_s:.3f} s"
-        if box is not None:
-            ax.plot(
-                [box.left, box.right, box.right, box.left, box.left],
-                [box.top, box.top, box.bottom, box.bottom, box.top],
-                color=CRITICAL,
-                linewidth=1.2,
-            )
-            words += f", {picture.unknown_pixels / picture.unknown.size:.1%} unknown"
-        ax.set_title(words)
-        return ax
+    ax = _on(ax, "", "", "", min(WIDTH_IN * height / width, 6.0) + 0.4, "")
+    ax.imshow(picture.pixels[..., :3], interpolation="antialiased")
+    ax.set_axis_off()
+    ax.set_anchor("NW")
+    box = picture.unknown_box
+    words = f"{width:,}×{height:,} px at {picture.time_s:.3f} s"
+    if box is not None:
+        ax.plot(
+            [box.left, box.right, box.right, box.left, box.left],
+            [box.top, box.top, box.bottom, box.bottom, box.top],
+            color=CRITICAL,
+            linewidth=1.2,
+        )
+        words += f", {picture.unknown_pixels / picture.unknown.size:.1%} unknown"
+    _entitle(ax, title or words)
+    return ax
 
 
 # --- what they share -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _axes(ax: Axes | None, height_in: float) -> Iterator[Axes]:
-    """Give the axes to draw on, in this module's style."""
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise UsageError(
-            "plots need matplotlib, which is not installed: pip install 'spicereplay[notebook]'"
-        ) from None
-    with pyplot.rc_context(_STYLE):
-        if ax is None:
-            _, ax = pyplot.subplots(figsize=(WIDTH_IN, height_in), layout="constrained")
-        else:
-            ax.spines[["top", "right", "left"]].set_visible(False)
-            ax.spines["bottom"].set_color(RULE)
-            ax.tick_params(which="both", colors=MUTED, left=False)
-            ax.grid(True, axis="y", color=GRID)
-            ax.set_axisbelow(True)
-        yield ax
+def _on(ax: Axes | None, title: str, x: str, y: str, height_in: float, grid: Literal["x", "y", ""]) -> Axes:
+    """Return the axes to draw on: new ones, or those given made to look like new ones."""
+    if ax is None:
+        return axes(title, x=x, y=y, height_in=height_in, grid=grid)
+    return _dressed(ax, title, x, y, grid)
 
 
-def _words(ax: Axes, title: str, y: str, x: str) -> None:
-    ax.set_title(title)
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
+def _dressed(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", ""]) -> Axes:
+    # Everything is said outright: settings of whole sessions stay what their owner made them.
+    _entitle(ax, title)
+    ax.set_xlabel(x, color=MUTED, fontsize=9)
+    ax.set_ylabel(y, color=MUTED, fontsize=9)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(RULE)
+    ax.tick_params(which="both", colors=MUTED, labelsize=9, left=False)
+    ax.grid(False)
+    if grid:
+        ax.grid(True, axis=grid, color=GRID, linewidth=1)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def _entitle(ax: Axes, title: str, *, pad: float = 8) -> None:
+    words = visible(title, 120)
+    ax.set_title(words, loc="left", color=TEXT, fontsize=11, fontweight="bold", pad=pad, parse_math=False)
 
 
 def _label(
@@ -436,7 +422,7 @@ def _label(
 ) -> None:
     """Write beside a point, to its left or right; `up` lifts the words, in points."""
     ax.annotate(
-        text,
+        visible(text, 120),
         at,
         xytext=(-6 if left else 6, up),
         textcoords="offset points",
@@ -444,6 +430,7 @@ def _label(
         va="center",
         color=colour,
         fontsize=8,
+        parse_math=False,
     )
 
 
@@ -459,7 +446,8 @@ def _key(ax: Axes, entries: Mapping[str, tuple[str, str]]) -> None:
     from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
     words: list[Artist] = [
-        TextArea(text, textprops={"color": colour, "fontsize": 9}) for colour, text in entries.values()
+        TextArea(visible(text, 80), textprops={"color": colour, "fontsize": 9, "parse_math": False})
+        for colour, text in entries.values()
     ]
     line = AnchoredOffsetbox(
         "lower left",
@@ -471,14 +459,16 @@ def _key(ax: Axes, entries: Mapping[str, tuple[str, str]]) -> None:
         bbox_transform=ax.transAxes,
     )
     ax.add_artist(line)
-    ax.set_title(ax.get_title(loc="left"), pad=25)
+    _entitle(ax, ax.get_title(loc="left"), pad=25)
 
 
-def _decades(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the powers of ten around positive values, with some room."""
-    low = math.floor(math.log10(float(values.min()) * 0.9))
-    high = math.ceil(math.log10(float(values.max()) * 1.2))
-    return 10.0**low, 10.0 ** max(high, low + 1)
+def _around(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return limits of a logarithmic axis around positive values: 1, 2 or 5 times a power of ten, a decade at least."""
+    low, high = float(values.min()) * 0.9, float(values.max()) * 1.1
+    steps = [step * 10.0**power for power in range(-7, 10) for step in (1, 2, 5)]
+    first = max((step for step in steps if step <= low), default=steps[0])
+    last = min((step for step in steps if step >= max(high, 10 * first)), default=steps[-1])
+    return first, last
 
 
 def _logarithmic(ax: Axes, which: Literal["x", "y"], limits: tuple[float, float]) -> None:

@@ -37,18 +37,28 @@ class Verdict:
         return visible(self.sentence)
 
     def _repr_html_(self) -> str:
-        items = []
-        for n, found in enumerate(self.findings[:MOST_SHOWN]):
-            when = "" if found.time_s is None else f" <small>at {found.time_s:.3f} s</small>"
-            evidence = "".join(f"<li>{cell(sentence, LONGEST_TEXT)}</li>" for sentence in found.evidence)
-            items.append(
-                f"<details{' open' if n == 0 else ''}><summary>{severity(found.severity)} "
-                f"{cell(found.title, LONGEST_TEXT)}{when}</summary><ul>{evidence}</ul></details>"
-            )
-        left = len(self.findings) - MOST_SHOWN
+        # The finding that made the sentence is told by it.
+        told = [f for f in self.findings if f.evidence == self.evidence and self.sentence.startswith(f.title)]
+        others = [found for found in self.findings if found not in told]
+        items = [_folded(found, open_=n == 0 and not told) for n, found in enumerate(others[:MOST_SHOWN])]
+        left = len(others) - MOST_SHOWN
         more = f"<p>… and {left:,} more</p>" if left > 0 else ""
         title = f"{severity(self.severity)} <b>{cell(self.sentence, LONGEST_TEXT)}</b>"
-        return f"<div><p>{title}</p>{''.join(items)}{more}</div>"
+        return f"<div><p>{title}</p>{_evidence(self.evidence)}{''.join(items)}{more}</div>"
+
+
+def _folded(found: Finding, *, open_: bool) -> str:
+    """Return a finding for a notebook, its evidence folded away or not."""
+    when = "" if found.time_s is None else f" <small>at {found.time_s:.3f} s</small>"
+    return (
+        f"<details{' open' if open_ else ''}><summary>{severity(found.severity)} "
+        f"{cell(found.title, LONGEST_TEXT)}{when}</summary>{_evidence(found.evidence)}</details>"
+    )
+
+
+def _evidence(sentences: tuple[str, ...]) -> str:
+    items = "".join(f"<li>{cell(sentence, LONGEST_TEXT)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 @dataclass(frozen=True, slots=True)
