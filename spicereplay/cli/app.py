@@ -14,6 +14,7 @@ from spicereplay._version import __version__
 from spicereplay.cli import (
     bench,
     compare,
+    connect,
     cut,
     doctor,
     export,
@@ -72,6 +73,7 @@ app.command("shrink")(shrink.shrink)
 app.command("serve")(serve.serve)
 app.command("tap")(tap.tap)
 app.command("sniff")(sniff.sniff)
+app.command("connect")(connect.connect)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.add_typer(golden.golden, name="golden")

@@ -57,6 +57,7 @@ class Connection:
         self._clock = clock
         self._watchers = watchers
         self._serial = 0
+        self._on_message: OnMessage | None = None
 
     @property
     def name(self) -> str:
@@ -96,6 +97,7 @@ class Connection:
             data = head + message.body
             self._see(Side.CLIENT, data)
             self.wire.bytes.write(data)
+        self._hand_over()
 
     # --- messages --------------------------------------------------------------------------------------
 
@@ -105,8 +107,9 @@ class Connection:
         `on_message` gets every message of both sides, whole ones alone, before the client does. `on_round` is awaited
         when the client has had all that was there; nothing more is read meanwhile.
         """
+        self._on_message = on_message
         while True:
-            self._hand_over(on_message)
+            self._hand_over()
             self.send()
             try:
                 await on_round(self)
@@ -131,11 +134,12 @@ class Connection:
             watcher.close(now, by)
         await self.wire.bytes.close()
 
-    def _hand_over(self, on_message: OnMessage) -> None:
+    def _hand_over(self) -> None:
         for event in self.engine.events():
             if not isinstance(event, MessageSeen) or event.partial:
                 continue
-            on_message(self, event)
+            if self._on_message is not None:
+                self._on_message(self, event)
             if event.side is Side.SERVER and self.client is not None:
                 self.client.received(event, event.time_ns)
 

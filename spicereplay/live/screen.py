@@ -75,14 +75,17 @@ class LiveScreen:
         self._put(self._begin_again)
 
     def ask(self, question: Callable[[DisplayModel], T]) -> Future[T]:
-        """Ask the model something when everything so far is drawn; the answer comes from the thread that draws."""
+        """Ask the model something when everything so far is drawn; it is asked on the thread that draws."""
         answer: Future[T] = Future()
 
         def work() -> None:
             if answer.set_running_or_notify_cancel():
                 answer.set_result(question(self._model))
 
-        self._put(work)
+        if self._thread.is_alive():
+            self._put(work)
+        else:
+            work()
         return answer
 
     def shown(self, channel_id: int = 0) -> Future[Screen | None]:

@@ -1,0 +1,409 @@
+"""`connect`: a live SPICE client that records."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib.util
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from spicereplay.cli.common import EXIT_INTERRUPTED, EXIT_NOT_HELD, Force, complain, verb
+from spicereplay.errors import AccessDenied, InputError, OutputExistsError, UsageError
+from spicereplay.units import KIB, MIB
+
+if TYPE_CHECKING:
+    from spicereplay.client.options import ClientOptions
+    from spicereplay.live.errand import Errand, Outcome, Run
+    from spicereplay.live.events import Event, Subscription
+    from spicereplay.live.secret import Secret
+    from spicereplay.live.session import LiveSession
+    from spicereplay.live.viewer_file import ViewerFile
+    from spicereplay.recording.recorder import Recorder
+    from spicereplay.recording.rolling import Rotation
+
+PASSWORD: Final = "SPICEREPLAY_PASSWORD"
+PROXY: Final = "SPICE_PROXY"
+"""The variable that other SPICE clients use, too."""
+_MOST_PASSWORD: Final = 4096
+_UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB}
+_QUIET: Final = ("frame", "image")
+
+
+@verb
+def connect(
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="URI|FILE.vv",
+            help="spice://HOST:PORT, spice+tls://, spice+unix:///PATH, ws:// or wss://, or a viewer's .vv file.",
+            show_default=False,
+        ),
+    ],
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", metavar="PATH", help="Record, decrypted: a pcapng; with --rotate a directory."
+        ),
+    ] = None,
+    rotate: Annotated[
+        str | None,
+        typer.Option("--rotate", metavar="SIZE|TIME", help="Begin a new file after 100M or 600s."),
+    ] = None,
+    capture_format: Annotated[
+        str, typer.Option("--capture-format", metavar="NAME", help="pcapng, or ryll: a directory of pcaps.")
+    ] = "pcapng",
+    force: Force = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Print what happens as JSON Lines on stdout.")
+    ] = False,
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="S", min=0, help="End after so many seconds.")
+    ] = None,
+    until_flap: Annotated[
+        bool, typer.Option("--until-flap", help="End when videos flap; exit code 1 if they never did.")
+    ] = False,
+    screenshot: Annotated[
+        Path | None, typer.Option("--screenshot", metavar="FILE.png", help="Write the screen at the end.")
+    ] = None,
+    screenshot_every: Annotated[
+        float | None,
+        typer.Option("--screenshot-every", metavar="S", min=0.1, help="Write the screen again and again."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where these pictures go.")
+    ] = Path(),
+    script: Annotated[
+        Path | None,
+        typer.Option(
+            "--script", metavar="FILE", help="Keys, text, pointer at given times; see docs/topics/live.md."
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option("--password-file", metavar="FILE", help=f"Its first line; or the variable {PASSWORD}."),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option("--ca", metavar="FILE", help="Certificates to trust, PEM.")
+    ] = None,
+    host_subject: Annotated[
+        str | None,
+        typer.Option("--host-subject", metavar="NAME", help="The server's certificate must be this one's."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not look at the server's certificate.")
+    ] = False,
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", metavar="URL", help=f"HTTP proxy; or the variable {PROXY}."),
+    ] = None,
+    keylog_out: Annotated[
+        Path | None,
+        typer.Option("--keylog-out", metavar="FILE", help="Append TLS secrets, in SSLKEYLOGFILE format."),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="S", min=0.1, help="How long each step of connecting may take."),
+    ] = 10.0,
+    codecs: Annotated[
+        str,
+        typer.Option(
+            "--codecs", metavar="LIST", help="Video codecs to ask for, best first; none: not asked."
+        ),
+    ] = "h264,mjpeg",
+    compression: Annotated[
+        str,
+        typer.Option("--compression", metavar="NAME", help="Image compression to ask for; none: not asked."),
+    ] = "auto_glz",
+    no_sound: Annotated[bool, typer.Option("--no-sound", help="Do not join the sound channel.")] = False,
+    no_agent: Annotated[bool, typer.Option("--no-agent", help="Do not talk to the guest's agent.")] = False,
+    no_reconnect: Annotated[
+        bool, typer.Option("--no-reconnect", help="End when the session is lost.")
+    ] = False,
+    keep_file: Annotated[
+        bool, typer.Option("--keep-file", help="Keep a .vv file that asks to be deleted.")
+    ] = False,
+) -> None:
+    """Connect to a running SPICE server: watch, decode and record.
+
+    In a terminal it shows what happens there; with --headless it prints it. Ctrl-C ends it in order. Exit code 3:
+    could not connect, was not let in, or the session was lost; 130: Ctrl-C.
+    """
+    from spicereplay.live.errand import Errand
+    from spicereplay.live.script import read_script
+
+    errand = Errand(
+        duration_s=duration,
+        until_flap=until_flap,
+        script=() if script is None else read_script(script),
+        screenshot=screenshot,
+        every_s=screenshot_every,
+        folder=output,
+    )
+    options = _options(codecs, compression, sound=not no_sound, agent=not no_agent)
+    if screenshot is not None and screenshot.exists() and not force:
+        raise OutputExistsError(f"{screenshot} exists already; --force overwrites it")
+    if screenshot_every is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    file = _target(where)
+    target = file.target
+    if ca is not None:
+        target = replace(target, ca=_read(ca, 4 * MIB))
+    if host_subject is not None:
+        target = replace(target, host_subject=host_subject)
+    if (through := proxy or os.environ.get(PROXY)) and target.proxy is None:
+        from spicereplay.live.target import parse_proxy
+
+        target = replace(target, proxy=parse_proxy(through))
+    if (password := _password(password_file)) is not None:
+        target = replace(target, password=password)
+    file = replace(file, target=target)
+    if file.delete and not keep_file:
+        Path(where).unlink(missing_ok=True)
+        complain(f"{where} asked to be deleted, and is; --keep-file keeps it")
+    from spicereplay.live.dial import Manner
+    from spicereplay.live.errand import Outcome
+    from spicereplay.live.session import RETRIES_S, LiveSession
+
+    manner = Manner(step_s=timeout, insecure=insecure, keylog=keylog_out)
+
+    def new_session(file: ViewerFile, recorder: Recorder | None) -> LiveSession:
+        return LiveSession(
+            file.target,
+            options,
+            manner=manner,
+            recorder=recorder,
+            retries_s=() if no_reconnect else RETRIES_S,
+            disabled=file.disabled,
+        )
+
+    recorder = _recorder(record, rotate, capture_format, time.time_ns(), file, force=force)
+    outcome = _with_password(file, new_session, errand, recorder, headless=headless)
+    if outcome is Outcome.INTERRUPTED:
+        complain("interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if until_flap and outcome is not Outcome.FLAP:
+        complain("no flap was seen")
+        raise typer.Exit(EXIT_NOT_HELD)
+
+
+# --- the session ------------------------------------------------------------------------------------------
+
+
+def _with_password(
+    file: ViewerFile,
+    new_session: Callable[[ViewerFile, Recorder | None], LiveSession],
+    errand: Errand,
+    recorder: Recorder | None,
+    *,
+    headless: bool,
+) -> Outcome | None:
+    """Run the session; where the server wants a password and nobody has given one, ask for it in the terminal."""
+    from spicereplay.live.secret import Secret
+
+    async def one(file: ViewerFile) -> Outcome | None:
+        return await _run(new_session(file, recorder), errand, headless=headless)
+
+    try:
+        while True:
+            try:
+                return asyncio.run(one(file))
+            except AccessDenied:
+                if file.target.password is not None or not (sys.stdin.isatty() and sys.stderr.isatty()):
+                    raise
+                typed = getpass.getpass(f"Password of {file.target.place}: ")
+                file = replace(file, target=replace(file.target, password=Secret(typed)))
+    finally:
+        if recorder is not None:
+            recorder.close()
+            for trouble in recorder.trouble():
+                complain(f"recording: {trouble.text}")
+
+
+async def _run(session: LiveSession, errand: Errand, *, headless: bool) -> Outcome | None:
+    from spicereplay.live.errand import Outcome, Run
+
+    run = Run(session, errand)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, run.end, Outcome.INTERRUPTED)
+    if not headless and sys.stdout.isatty() and importlib.util.find_spec("spicereplay.live.watch"):
+        return await _watched(run)
+    teller = Teller(
+        session.subscribe(),
+        _as_json if headless else _as_text,
+        lambda: loop.call_soon_threadsafe(run.end, Outcome.QUIT),
+    )
+    try:
+        return await run.carry_out()
+    finally:
+        await asyncio.to_thread(teller.finish)
+
+
+async def _watched(run: Run) -> Outcome | None:
+    """Show the session in the terminal; when the view is left, the session ends."""
+    from spicereplay.live.errand import Outcome
+
+    watch = importlib.import_module("spicereplay.live.watch")
+    view = asyncio.ensure_future(watch.run(run.session))
+    view.add_done_callback(lambda _: run.end(Outcome.QUIT))
+    try:
+        return await run.carry_out()
+    finally:
+        await view
+
+
+class Teller:
+    """Prints events on a thread of its own: a reader that does not read holds nothing up but itself."""
+
+    def __init__(
+        self, events: Subscription, form: Callable[[Event], str | None], gone: Callable[[], object]
+    ) -> None:
+        self._events = events
+        self._form = form
+        self._gone = gone
+        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Print what is left, as far as somebody reads it within a few seconds."""
+        self._events.close()
+        self._thread.join(3.0)
+
+    def _run(self) -> None:
+        out = sys.stdout if self._form is _as_json else sys.stderr
+        while (events := self._events.take(None)) is not None:
+            lines = [line for event in events if (line := self._form(event)) is not None]
+            try:
+                out.write("".join(f"{line}\n" for line in lines))
+                out.flush()
+            except BrokenPipeError:
+                self._gone()
+                return
+
+
+def _as_json(event: Event) -> str:
+    return json.dumps(event.facts())
+
+
+def _as_text(event: Event) -> str | None:
+    from spicereplay.text import visible
+
+    facts = event.facts()
+    kind = facts.pop("event")
+    facts.pop("time_ns")
+    if kind in _QUIET:
+        return None
+    words = " ".join(f"{name}={value}" for name, value in facts.items() if value not in ((), "", None))
+    return f"spicereplay: {kind}: {visible(words)}"
+
+
+# --- options ----------------------------------------------------------------------------------------------
+
+
+def _target(where: str) -> ViewerFile:
+    from spicereplay.live.target import parse_target
+    from spicereplay.live.viewer_file import ViewerFile, read_viewer_file
+
+    if where.endswith(".vv") or ("://" not in where and Path(where).is_file()):
+        file = read_viewer_file(Path(where))
+    else:
+        target, remarks = parse_target(where)
+        file = ViewerFile(target, remarks=remarks)
+    for remark in file.remarks:
+        complain(remark)
+    return file
+
+
+def _password(file: Path | None) -> Secret | None:
+    from spicereplay.live.secret import Secret
+
+    if file is not None:
+        try:
+            text = _read(file, _MOST_PASSWORD).decode()
+        except UnicodeDecodeError:
+            raise InputError(f"{file}: a password is text") from None
+        return Secret(text.split("\n", 1)[0].removesuffix("\r"))
+    text = os.environ.get(PASSWORD, "")
+    return Secret(text) if text else None
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    if len(data) > most:
+        raise InputError(f"{path}: longer than {most:,} bytes")
+    return data
+
+
+def _options(codecs: str, compression: str, *, sound: bool, agent: bool) -> ClientOptions:
+    from spicereplay.client.options import ClientOptions
+    from spicereplay.protocol.enums import ImageCompression, VideoCodec
+
+    names = [] if codecs == "none" else codecs.lower().split(",")
+    known = {codec.label: codec for codec in VideoCodec}
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"--codecs: {unknown[0]!r} is no codec; there are {', '.join(known)}, and none")
+    forms = {form.name.lower(): form for form in ImageCompression}
+    if compression != "none" and compression.lower() not in forms:
+        raise UsageError(f"--compression: {compression!r} is none; there are {', '.join(forms)}, and none")
+    return ClientOptions(
+        preferred_codecs=tuple(known[name] for name in names),
+        preferred_compression=None if compression == "none" else forms[compression.lower()],
+        playback=sound,
+        agent=agent,
+    )
+
+
+def rotation(text: str) -> Rotation:
+    """Return when files follow each other: `100M`, `2G`, `600s`, `10min`. Raises `UsageError`."""
+    from spicereplay.recording.rolling import Rotation
+
+    match = re.fullmatch(r"(\d{1,9})\s*(k|m|g|s|min|h)", text.strip().lower().removesuffix("ib"))
+    number = int(match[1]) if match else 0
+    if match is None or not number:
+        raise UsageError(f"--rotate: {text!r} is neither a size (100M) nor a time (600s, 10min, 1h)")
+    if match[2] in _UNITS:
+        return Rotation(bytes=number * _UNITS[match[2]])
+    return Rotation(seconds=number * {"s": 1, "min": 60, "h": 3600}[match[2]])
+
+
+def _recorder(
+    path: Path | None, rotate: str | None, form: str, started_ns: int, file: ViewerFile, *, force: bool
+) -> Recorder | None:
+    from spicereplay.recording.recorder import Form, Recorder
+    from spicereplay.recording.ryll_capture import RyllTarget
+
+    if form not in list(Form):
+        raise UsageError(f"--capture-format: {form!r} is none; there are {', '.join(Form)}")
+    if path is None:
+        if rotate is not None:
+            raise UsageError("--rotate needs --record DIR")
+        return None
+    if rotate is not None and form == Form.RYLL:
+        raise UsageError("--rotate and --capture-format ryll exclude each other")
+    target = file.target
+    return Recorder.open(
+        path,
+        form=Form(form),
+        rotation=None if rotate is None else rotation(rotate),
+        force=force,
+        interface="spicereplay connect",
+        comment=f"live session with {target.place}",
+        started_ns=started_ns,
+        ryll_target=RyllTarget(target.host, target.port or 0, target.tls_port),
+    )
