@@ -12,12 +12,13 @@ PYTEST ?=
 SECONDS ?= 600
 SEED ?= 1
 
-.PHONY: help report test lint bench bench-codecs fuzz clean install
+.PHONY: help report test lint notebooks bench bench-codecs fuzz clean install
 
 help:
 	@echo 'make report CAPTURE=FILE   write an HTML page about a capture or bug report'
 	@echo 'make test                  set everything up and run all checks and tests'
 	@echo 'make lint                  formatting, lint, types, import contract'
+	@echo 'make notebooks             run the notebooks and write their outputs'
 	@echo 'make bench                 speed against tshark; results go to reports/'
 	@echo 'make bench-codecs          speed of the image codecs; results go to reports/'
 	@echo 'make fuzz SECONDS=600      damaged input against kernels built with every check'
@@ -49,6 +50,9 @@ lint: $(VENV)/.installed-test
 test: $(VENV)/.installed-test lint
 	sh tests/system-packages.sh
 	$(RUN)/python -m pytest $(PYTEST)
+
+notebooks: $(VENV)/.installed-test
+	$(RUN)/python -m notebooks.execute
 
 bench: $(VENV)/.installed-test
 	$(RUN)/python -m tests.benchmarks.against_tshark
