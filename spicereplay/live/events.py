@@ -168,6 +168,8 @@ class Disconnected(Event):
     reason: str
     retry_s: float | None
     """When it is tried again; None: it is not."""
+    wanted: bool = False
+    """Somebody here ended it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

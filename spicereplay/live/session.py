@@ -215,7 +215,8 @@ class LiveSession:
         if self.clock.now_ns() - began_ns > STEADY_S * NS_PER_S:
             self._attempts = 0
         if self._stopping.is_set():
-            self.tell(Disconnected(time_ns=self.clock.now_ns(), reason=ended.reason, retry_s=None))
+            now = self.clock.now_ns()
+            self.tell(Disconnected(time_ns=now, reason=ended.reason, retry_s=None, wanted=True))
             return visit
         if (following := ended.moved_to) is not None:
             place = following.target.place
