@@ -122,6 +122,6 @@ def _nobody(output: Path, how: str) -> str:
         name = f"{output.stem}{SUFFIXES[other]}"
         return f"{other} is what is installed, and it writes no {output.suffix}: name the file {name}"
     return (
-        "nothing that can record is installed: install tcpdump, or dumpcap (wireshark-common), or scapy "
-        f"(pip install 'spicereplay[sniff]'); on another machine: sudo {how}"
+        "nothing that can record is installed: install tcpdump, or dumpcap (wireshark-common); "
+        f"on another machine: sudo {how}"
     )

@@ -1,4 +1,4 @@
-"""Records a network interface with a program that can: dumpcap, tcpdump, else scapy.
+"""Records a network interface with a program that can: dumpcap, tcpdump, else a raw socket of our own.
 
 What matters is the same for all of them: whole packets (network cards and kernels join segments to packets of up to
 64 KiB, and a short snap length cuts every one of them), a kernel buffer that outlasts a busy moment, and a filter, so
@@ -11,12 +11,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -32,9 +32,10 @@ LEAST_RING_BYTES: Final = RING_FILES * 1_000_000
 """tcpdump counts the size of a file in millions of bytes."""
 STOP_SECONDS: Final = 10.0
 """How long a program may take to end its file."""
-PROGRAMS: Final = ("dumpcap", "tcpdump", "scapy")
+RAW_SOCKET: Final = "a raw socket"
+PROGRAMS: Final = ("dumpcap", "tcpdump", RAW_SOCKET)
 """In order of preference: dumpcap writes pcapng and needs no root where it is installed for a group."""
-SUFFIXES: Final = {"dumpcap": ".pcapng", "tcpdump": ".pcap", "scapy": ".pcapng"}
+SUFFIXES: Final = {"dumpcap": ".pcapng", "tcpdump": ".pcap", RAW_SOCKET: ".pcapng"}
 
 _STARTED: Final = (b"File: ", b"listening on ")
 _COUNTS: Final = {
@@ -71,7 +72,7 @@ def chosen_program(output: Path | None = None) -> str | None:
     """Return the first of `PROGRAMS` that is there and writes what the name of `output` says; None: there is none."""
     for program in PROGRAMS:
         fits = output is None or output.suffix in ("", SUFFIXES[program])
-        there = find_spec("scapy") is not None if program == "scapy" else shutil.which(program) is not None
+        there = hasattr(socket, "AF_PACKET") if program == RAW_SOCKET else shutil.which(program) is not None
         if fits and there:
             return program
     return None
@@ -152,10 +153,8 @@ def sniff(
     `OutputExistsError` as `check`.
     """
     check(wanted, force=force)
-    if program == "scapy":
-        from spicereplay.tap.scapy_sniffing import sniff_with_scapy
-
-        return sniff_with_scapy(wanted, over=over, started=started, duration_s=duration_s)
+    if program == RAW_SOCKET:
+        return _sniff_raw(wanted, over, started, duration_s)
     for path in files_of(wanted):
         path.unlink()
     with _running(command(program, wanted)) as (child, said):
@@ -176,6 +175,25 @@ def sniff(
     return Sniffed(files_of(wanted), packets, dropped)
 
 
+def _sniff_raw(
+    wanted: Sniffing, over: threading.Event, started: Callable[[], None], duration_s: float | None
+) -> Sniffed:
+    from spicereplay.tap.raw_socket import sniff_raw
+
+    try:
+        packets, dropped = sniff_raw(
+            wanted,
+            over=over,
+            started=started,
+            duration_s=duration_s,
+            snap_bytes=SNAP_BYTES,
+            buffer_bytes=BUFFER_BYTES,
+        )
+    except PermissionError:
+        raise InputError(forbidden(wanted.interface, RAW_SOCKET)) from None
+    return Sniffed((wanted.output,), packets, dropped)
+
+
 class _Said:
     """What a program says on stderr, read by a thread so that it never waits for us."""
 
@@ -185,8 +203,14 @@ class _Said:
         """It records; or it has ended, and never will."""
         self.ended = threading.Event()
         self._child = child
-        self._thread = threading.Thread(target=self._read, name="sniffing", daemon=True)
-        self._thread.start()
+        self._reader = threading.Thread(target=self._read, name="sniffing", daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        """Wait for its last words; the program has ended."""
+        self._reader.join()
+        assert self._child.stderr is not None
+        self._child.stderr.close()
 
     def _read(self) -> None:
         assert self._child.stderr is not None
@@ -210,8 +234,9 @@ def _running(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], _Said]
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    said = _Said(child)
     try:
-        yield child, _Said(child)
+        yield child, said
     finally:
         if child.poll() is None:
             child.terminate()
@@ -220,13 +245,14 @@ def _running(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], _Said]
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        said.close()
 
 
 def _why_not(program: str, wanted: Sniffing, text: bytes) -> str:
     """Return in one line why a program does not record."""
     if _FORBIDDEN.search(text):
         return forbidden(wanted.interface, program)
-    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines()]
+    lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     told = next(
         (line for line in lines if line.startswith(f"{program}: ")),
         lines[-1] if lines else "it does not say why",

@@ -6,6 +6,8 @@ certificate's entry by entry, in order, without regard to case and runs of blank
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -119,14 +121,17 @@ def _no_password() -> str:
 
 def _words(error: Exception) -> str:
     """Return an error in a line, without the source lines that OpenSSL adds."""
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return str(reason).replace("_", " ")
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return getattr(error, "strerror", None) or str(error)
 
 
 def trouble_of(error: OSError) -> str:
-    """Return why a TLS connection could not be made, in words."""
+    """Return why a connection could not be made, in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not believed: {error.verify_message.rstrip('.')}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {_words(error).lower()}"
-    return error.strerror or str(error) or type(error).__name__
+        return f"TLS failed: {_words(error)}"
+    if error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)  # asyncio puts other words there
+    return error.strerror or str(error) or "it hung up within the handshake"

@@ -67,11 +67,11 @@ class Recording:
 class Peers:
     """Two ends with certificates of their own; `folder` takes the files that `ssl` insists on."""
 
-    def __init__(self, folder: Path, *, comment_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, *, comment_bytes: int = 0, rsa_bits: int = 1024) -> None:
         self.folder = folder
         self._numbers = itertools.count()
         self._certificates = [
-            _certificate(folder / "rsa.pem", rsa.generate_private_key(65537, 1024), comment_bytes),
+            _certificate(folder / "rsa.pem", rsa.generate_private_key(65537, rsa_bits), comment_bytes),
             _certificate(folder / "ec.pem", ec.generate_private_key(ec.SECP256R1()), comment_bytes),
         ]
         self._dh = folder / "dh.pem"
