@@ -23,6 +23,7 @@ from spicereplay.cli import (
     golden,
     info,
     messages,
+    redact,
     report,
     serve,
     shrink,
@@ -70,6 +71,7 @@ app.command("video")(video.video)
 app.command("export")(export.export)
 app.command("cut")(cut.cut)
 app.command("shrink")(shrink.shrink)
+app.command("redact")(redact.redact)
 app.command("serve")(serve.serve)
 app.command("tap")(tap.tap)
 app.command("sniff")(sniff.sniff)

@@ -1,0 +1,114 @@
+"""Whether a redacted recording still shows what the original does: its tables, its findings, its verdict.
+
+Both are analysed, decode times taken with a watch that stands still, and compared table by table. `CONTENT` names
+every column that may differ because it tells contents or names, `AS_SESSIONS` the tables that tell how a connection
+travelled where the sessions had to be written in the clear.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from spicereplay.analysis.timeline import Tables
+from spicereplay.limits import Limits
+from spicereplay.redact.pseudonyms import Pseudonyms
+from spicereplay.replay import Replay
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTENT: Final[dict[str, frozenset[str]]] = {
+    "inputs": frozenset({"key"}),
+    "sound_runs": frozenset({"peak"}),
+    "images": frozenset({"decode_ms"}),
+    "notifications": frozenset({"message"}),
+    "client_reported": frozenset({"value"}),
+    "disagreements": frozenset({"client_reported"}),
+    "defects": frozenset({"detail", "where", "position"}),
+}
+"""Columns that may differ, by table: what was typed, how loud it was, how long this machine took, and texts in which
+names, addresses or bytes may stand."""
+
+OF_THE_FILE: Final = frozenset(
+    {"file_truncated", "file_damaged", "packet_cut", "packet_malformed", "packet_unsupported", "over_limit"}
+)
+"""Kinds of defects of the file itself and of packets that are not there any more."""
+
+AS_SESSIONS: Final = frozenset({"tcp", "tcp_events", "tcp_stalls", "defects", "gaps"})
+"""Tables about segments and handshakes of a connection that was written anew."""
+_AS_SESSIONS_COLUMNS: Final[dict[str, frozenset[str]]] = {
+    "channels": frozenset(
+        {"start_s", "end_s", "bytes_from_server", "bytes_from_client", "unparsed_bytes", "closed_by", "gaps", "missing_bytes"}
+    ),
+}
+_TIME_DIGITS: Final = 6
+_ADDRESS: Final = re.compile(r"\[?[0-9a-fA-F:.]*[:.][0-9a-fA-F:.]+\]?")
+
+
+def _still() -> int:
+    return 0
+
+
+def analysed(found: Replay, limits: Limits) -> Tables:
+    """Return the tables of an input as they are compared."""
+    return Tables(found, limits=limits, stopwatch=_still)
+
+
+def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
+    """Return what differs between two recordings that must show the same, in words; nothing where they do."""
+    found: list[str] = []
+    for name in before:
+        if name == "findings" or (as_sessions and name in AS_SESSIONS):
+            continue
+        old, new = before[name], after[name]
+        if name == "defects":
+            old, new = old[~old["kind"].isin(OF_THE_FILE)], new[~new["kind"].isin(OF_THE_FILE)]
+        if len(old) != len(new):
+            found.append(f"table {name} has {len(new):,} rows, {len(old):,} before")
+            continue
+        free = CONTENT.get(name, frozenset())
+        if as_sessions:
+            free |= _AS_SESSIONS_COLUMNS.get(name, frozenset())
+        found += [
+            f"table {name}: {different:,} values of {column} differ"
+            for column in old.columns
+            if column not in free and (different := _different(old[column], new[column]))
+        ]
+    return found + _other_findings(before, after, names, as_sessions=as_sessions)
+
+
+def _different(old: pd.Series, new: pd.Series) -> int:
+    """Return how many values of a column differ; nothing is like nothing, times count to the microsecond."""
+    import pandas as pd
+
+    if old.dtype.kind == "f" and new.dtype.kind == "f":
+        a, b = old.round(_TIME_DIGITS).to_numpy(), new.round(_TIME_DIGITS).to_numpy()
+        return int(((a != b) & ~(pd.isna(a) & pd.isna(b))).sum())
+    return sum(a != b for a, b in zip(map(str, old.tolist()), map(str, new.tolist()), strict=True))
+
+
+_FINDINGS_OF_PACKETS: Final = ("tcp_", "network_", "retransmi", "packet_", "capture_")
+
+
+def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
+    """Compare verdict and findings; names in them are compared under their pseudonyms."""
+    found: list[str] = []
+    lists = [table["findings"] for table in (before, after)]
+    codes = [list(zip(each["code"], each["severity"], strict=True)) for each in lists]
+    if as_sessions:
+        codes = [[c for c in each if not c[0].startswith(_FINDINGS_OF_PACKETS)] for each in codes]
+    if codes[0] != codes[1]:
+        gone = [code for code, _ in codes[0] if code not in {c for c, _ in codes[1]}]
+        new = [code for code, _ in codes[1] if code not in {c for c, _ in codes[0]}]
+        found.append(f"findings differ: {', '.join(gone) or 'none'} gone, {', '.join(new) or 'none'} new")
+    elif not as_sessions:
+        titles = [[names.cleaned(str(title)) for title in each["title"]] for each in lists]
+        found += [
+            f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b
+        ]
+    if not as_sessions and not found:
+        verdicts = [names.cleaned(str(tables.verdict)) for tables in (before, after)]
+        if verdicts[0] != verdicts[1]:
+            found.append(f"the verdict is {verdicts[1]!r}, {verdicts[0]!r} before")
+    return found

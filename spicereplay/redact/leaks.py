@@ -1,0 +1,97 @@
+"""Looks whether anything that was taken out is still somewhere.
+
+Every eight bytes in a row of what was replaced are searched in the whole output. They are searched by a bit map of
+their hashes first, and what that lets through exactly. Eight bytes that tell nothing are passed over: those that are
+all the same (zeros, padding), in pictures and sound also those made of two or three values over and over, and what
+the replacements themselves hold, which are made from sizes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from spicereplay.units import MIB
+
+Words = npt.NDArray[np.uint64]
+
+WINDOW: Final = 8
+"""Bytes that must be the same to count as found again."""
+_MAP_BITS: Final = 27
+_MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
+_BLOCK: Final = MIB
+_FEW_VALUES: Final = 3
+
+
+def windows(data: bytes | memoryview) -> Words:
+    """Return every eight bytes in a row of `data` as a number."""
+    if len(data) < WINDOW:
+        return np.empty(0, np.uint64)
+    flat = np.frombuffer(data, np.uint8)
+    view = np.lib.stride_tricks.sliding_window_view(flat, WINDOW)
+    return np.ascontiguousarray(view).view("<u8").reshape(-1)
+
+
+def telling(words: Words, *, textual: bool) -> Words:
+    """Return the windows that tell something; see the head of this module."""
+    cells = words.view(np.uint8).reshape(-1, WINDOW)
+    if textual:
+        return words[(cells != cells[:, :1]).any(axis=1)]
+    ordered = np.sort(cells, axis=1)
+    values = 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+    return words[values > _FEW_VALUES]
+
+
+Pieces = Callable[[], Iterable[tuple[bytes, bytes, bool]]]
+"""Gives what was replaced, by what, and whether it may be text; it is asked more than once."""
+
+
+def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]]) -> set[bytes]:
+    """Return every eight bytes of what was replaced that are somewhere in `outputs`."""
+    marks = np.zeros(1 << _MAP_BITS, np.bool_)
+    for words in _telling_blocks(pieces()):
+        marks[_hashes(words)] = True
+    suspects: list[Words] = []
+    for data in outputs():
+        for block in _blocks(data):
+            words = windows(block)
+            suspects.append(np.unique(words[marks[_hashes(words)]]))
+    seen = np.unique(np.concatenate(suspects)) if suspects else np.empty(0, np.uint64)
+    found: list[Words] = []
+    made: list[Words] = []
+    for old, new, textual in pieces():
+        for block in _blocks(old):
+            words = telling(windows(block), textual=textual)
+            found.append(np.unique(words[_among(words, seen)]))
+        words = windows(new)
+        made.append(np.unique(words[_among(words, seen)]))
+    if not found:
+        return set()
+    kept = np.setdiff1d(np.concatenate(found), np.concatenate(made))
+    return {int(word).to_bytes(WINDOW, "little") for word in kept}
+
+
+def _telling_blocks(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[Words]:
+    for old, _, textual in pieces:
+        for block in _blocks(old):
+            yield telling(windows(block), textual=textual)
+
+
+def _blocks(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """Yield parts of `data` that overlap so that every window is in one of them."""
+    for start in range(0, len(data), _BLOCK):
+        yield data[start : start + _BLOCK + WINDOW - 1]
+
+
+def _hashes(words: Words) -> Words:
+    return (words * _MULTIPLIER) >> np.uint64(64 - _MAP_BITS)
+
+
+def _among(words: Words, known: Words) -> npt.NDArray[np.bool_]:
+    if not len(known) or not len(words):
+        return np.zeros(len(words), np.bool_)
+    at = np.minimum(np.searchsorted(known, words), len(known) - 1)
+    return known[at] == words

@@ -1,0 +1,193 @@
+"""Images of draw messages, replaced by black ones of the same codec, size in pixels and size in bytes.
+
+What a compressed image is longer than its black twin is filled up in a way that decoders take: zero bytes behind the
+last code of QUIC, LZ, GLZ and zlib, literals instead of copies in LZ4, a comment in JPEG. The numbers of the GLZ
+window are kept, so that what could be referred to still can.
+Source: spice-wire.md 8 and 9.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import lz4.block
+
+from spicereplay.codecs.bitmap import BITS, BitmapFormat
+from spicereplay.codecs.glz import inflate_glz, parse_glz_header
+from spicereplay.codecs.lz import INDEX_BITS, LzType, parse_lz_header
+from spicereplay.codecs.quic import QuicType, parse_quic_header
+from spicereplay.errors import DecodeError
+from spicereplay.limits import Limits
+from spicereplay.protocol.enums import ImageType
+from spicereplay.protocol.messages.images import (
+    BinaryData,
+    Bitmap,
+    Image,
+    JpegAlpha,
+    LzPlt,
+    Palette,
+    ZlibGlz,
+)
+from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
+
+_QUIC_HEADER: Final = 20
+_LZ_HEADER: Final = 28
+_GLZ_HEADER: Final = 33
+_LZ4_HEADER: Final = 2
+_REACH: Final = 64 * 1024
+"""How far back an LZ4 copy can lie. Source: lz4 doc/lz4_Block_format.md."""
+
+
+def blank_image(image: Image, limits: Limits) -> Image:
+    """Return a black image as large as `image`, in pixels and in bytes.
+
+    Data that its own codec cannot read, or that is too short to be a whole image, becomes zero bytes behind its
+    header: it cannot be decoded before and after.
+    """
+    data = image.data
+    if isinstance(data, Bitmap):
+        return replace(image, data=replace(data, palette=_blank_palette(data.palette), data=bytes(len(data.data))))
+    if isinstance(data, LzPlt):
+        blank = _blank(blank_lz, data.data, limits)
+        return replace(image, data=replace(data, palette=_blank_palette(data.palette), data=blank))
+    if isinstance(data, ZlibGlz):
+        return replace(image, data=replace(data, data=blank_zlib_glz(data.data, data.glz_data_size, limits)))
+    if isinstance(data, JpegAlpha):
+        cut = min(data.jpeg_size, len(data.data))
+        alpha = _blank(blank_lz, data.data[cut:], limits)
+        return replace(image, data=replace(data, data=blank_jpeg(data.data[:cut]) + alpha))
+    if isinstance(data, BinaryData):
+        size = image.descriptor.width, image.descriptor.height
+        return replace(image, data=replace(data, data=_blank_binary(image.descriptor.type, data.data, size, limits)))
+    return image
+
+
+def _blank_palette(palette: Palette | None) -> Palette | None:
+    return None if palette is None else replace(palette, ents=(0,) * len(palette.ents))
+
+
+def _blank_binary(kind: int, data: bytes, size: tuple[int, int], limits: Limits) -> bytes:
+    match kind:
+        case ImageType.QUIC:
+            return _blank(blank_quic, data, limits)
+        case ImageType.LZ_RGB:
+            return _blank(blank_lz, data, limits)
+        case ImageType.GLZ_RGB:
+            return _blank(blank_glz, data, limits)
+        case ImageType.LZ4:
+            return blank_lz4(data, size, limits)
+        case ImageType.JPEG:
+            return blank_jpeg(data)
+    return bytes(len(data))
+
+
+def _blank(codec: Callable[[bytes, Limits], bytes], data: bytes, limits: Limits) -> bytes:
+    """Call one of the functions below; where it finds no image, keep nothing."""
+    try:
+        return codec(data, limits)
+    except DecodeError:
+        return bytes(len(data))
+
+
+def _fitted(head: bytes, codes: bytes, size: int) -> bytes:
+    """Return header and codes, filled up or, where there is no room for them, the header alone and zeros."""
+    whole = head + codes
+    return whole.ljust(size, b"\0") if len(whole) <= size else head.ljust(size, b"\0")
+
+
+def blank_quic(data: bytes, limits: Limits) -> bytes:
+    """Return a black QUIC image; raises `DecodeError` where `data` has no QUIC header."""
+    header = parse_quic_header(data)
+    if header.width * header.height > limits.image_pixels:
+        return data[:_QUIC_HEADER].ljust(len(data), b"\0")
+    channels = 1 if header.type is QuicType.GRAY else 3
+    bits = 5 if header.type is QuicType.RGB16 else 8
+    codes = encode_quic.black(header.width, header.height, channels, bits, header.type is QuicType.RGBA)
+    return _fitted(data[:_QUIC_HEADER], codes, len(data))
+
+
+def blank_lz(data: bytes, limits: Limits) -> bytes:
+    """Return a black LZ image, its alpha 0, its indices 0; raises `DecodeError` where `data` has no LZ header."""
+    header = parse_lz_header(data)
+    count = header.width * header.height
+    if header.type in INDEX_BITS:
+        codes = encode_lz.lz_tokens(min(header.stride * header.height, limits.image_pixels), b"\0", 3)
+        return _fitted(data[:_LZ_HEADER], codes, len(data))
+    codes = b""
+    count = min(count, limits.image_pixels)
+    if header.type not in (LzType.XXXA, LzType.A8):
+        rgb16 = header.type is LzType.RGB16
+        codes = encode_lz.lz_tokens(count, bytes(2 if rgb16 else 3), 2 if rgb16 else 1)
+    if header.type in (LzType.RGBA, LzType.XXXA, LzType.A8):
+        codes += encode_lz.lz_tokens(count, b"\0", 3)
+    return _fitted(data[:_LZ_HEADER], codes, len(data))
+
+
+def blank_glz(data: bytes, limits: Limits) -> bytes:
+    """Return a black GLZ image with the same place in the window.
+
+    An image so small that nothing fits but copies of other images keeps these copies: they copy black now. Raises
+    `DecodeError` where `data` has no GLZ header.
+    """
+    header = parse_glz_header(data)
+    count = min(header.width * header.height, limits.image_pixels)
+    codes = b""
+    if header.type is not LzType.XXXA:
+        rgb16 = header.type is LzType.RGB16
+        codes = encode_lz.glz_tokens(count, bytes(2 if rgb16 else 3), 1 if rgb16 else 0)
+    if header.type in (LzType.RGBA, LzType.XXXA):
+        codes += encode_lz.glz_tokens(count, b"\0", 2)
+    if _GLZ_HEADER + len(codes) > len(data) and encode_lz.copies_only(data[_GLZ_HEADER:]):
+        return data
+    return _fitted(data[:_GLZ_HEADER], codes, len(data))
+
+
+def blank_zlib_glz(data: bytes, glz_size: int, limits: Limits) -> bytes:
+    """Return a deflated black GLZ image of the same sizes, deflated and not."""
+    try:
+        glz = inflate_glz(data, glz_size, limits=limits)
+        deflated = zlib.compress(blank_glz(glz, limits), 9)
+    except DecodeError:
+        return bytes(len(data))
+    return deflated.ljust(len(data), b"\0") if len(deflated) <= len(data) else bytes(len(data))
+
+
+def blank_lz4(data: bytes, size: tuple[int, int], limits: Limits) -> bytes:
+    """Return a black LZ4 image whose blocks have the lengths they had; zeros from the first unreadable one on."""
+    if len(data) < _LZ4_HEADER or data[1] not in BitmapFormat.__members__.values():
+        return bytes(len(data))
+    total = size[0] * BITS[BitmapFormat(data[1])] // 8 * size[1]
+    if size[0] * size[1] > limits.image_pixels:
+        total = 0
+    made = bytearray(data[:_LZ4_HEADER])
+    before = b""
+    at, done = _LZ4_HEADER, 0
+    while done < total and len(data) - at >= 4:
+        (length,) = struct.unpack_from(">I", data, at)
+        if length > len(data) - at - 4:
+            break
+        try:
+            block = lz4.block.decompress(
+                data[at + 4 : at + 4 + length], uncompressed_size=total - done, dict=before
+            )
+        except lz4.block.LZ4BlockError:
+            break
+        blank = encode_lz4.zeros(len(block), length, continued=done > 0)
+        if blank is None or not block:
+            break
+        made += data[at : at + 4] + blank
+        before = (before + block)[-_REACH:]
+        done += len(block)
+        at += 4 + length
+    return bytes(made).ljust(len(data), b"\0")
+
+
+def blank_jpeg(data: bytes) -> bytes:
+    """Return a black JPEG of the same length; zeros where `data` is no JPEG."""
+    frame = encode_jpeg.frame_header(data)
+    blank = None if frame is None or data[:2] != b"\xff\xd8" else encode_jpeg.black(frame, len(data))
+    return bytes(len(data)) if blank is None else blank

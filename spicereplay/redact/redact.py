@@ -1,0 +1,290 @@
+"""Writes what may be shown, and lets it go only when it is checked.
+
+A capture becomes a pcapng, a bug report a zip, a directory a directory, in which everything is made neutral with one
+set of pseudonyms. The result is written beside its place and put there when both checks have passed: it shows the
+same (`check`), and nothing that was taken out is in it (`leaks`).
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from spicereplay.bugreport.directory import InputKind, detect
+from spicereplay.bugreport.report import PCAP, BugReport
+from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
+from spicereplay.limits import DEFAULT_LIMITS, Limits
+from spicereplay.redact.check import analysed, differences
+from spicereplay.redact.leaks import Pieces, left_over
+from spicereplay.redact.messages import Neutral
+from spicereplay.redact.pseudonyms import Pseudonyms
+from spicereplay.redact.reports import Cleaned, blank_png
+from spicereplay.redact.run import Redaction
+from spicereplay.redact.what import TEXTUAL, Choices, Kind, Screen
+from spicereplay.replay import Progress, Replay, replay
+from spicereplay.units import MIB
+
+_SHOWN: Final = 5
+"""Differences that an error names."""
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+"""Date of the members of a zip that is written. Source: PKWARE APPNOTE.TXT 4.4.6 (there is none before)."""
+_NUMBERED: Final = "report"
+
+
+class RedactionFailed(SpiceReplayError):
+    """The result did not pass its own check and was not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was done."""
+
+    path: Path
+    counts: Counter[Kind]
+    """How many things of each kind were replaced."""
+    left_out: tuple[str, ...]
+    """Files of the input that are not in the output."""
+    remarks: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Job:
+    """One run, over one input or all parts of a directory."""
+
+    choices: Choices
+    limits: Limits
+    progress: Progress | None
+    keylog: Path | None
+    names: Pseudonyms = field(default_factory=Pseudonyms)
+    counts: Counter[Kind] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    redactions: list[Redaction] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    """Texts of JSON files that were replaced."""
+    pictures: list[bytes] = field(default_factory=list)
+    """Screenshots that were replaced."""
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    def read(self, path: Path) -> Replay:
+        """Open an input for as long as the run takes."""
+        found = replay(path, limits=self.limits, progress=self.progress, keylog=self.keylog)
+        return self.opened.enter_context(found)
+
+    def neutral(self, found: Replay) -> Redaction:
+        """Make the sessions of an input neutral."""
+        redaction = Redaction(found, Neutral(self.names, self.choices, self.limits))
+        self.opened.callback(redaction.edits.close)
+        redaction.sessions(self.progress)
+        self.redactions.append(redaction)
+        return redaction
+
+    def pieces(self) -> Iterator[tuple[bytes, bytes, bool]]:
+        """Yield what was replaced, by what, and whether it may be text."""
+        for redaction in self.redactions:
+            for removed in redaction.edits.removed:
+                for old, new in redaction.edits.replaced(removed):
+                    if old != new:
+                        yield old, new, removed.kind in TEXTUAL
+        for text in self.texts:
+            yield text.encode(), b"", True
+        for picture in self.pictures:
+            yield picture, b"", False
+        for name in self.names.private:
+            yield name.encode(), b"", True
+
+
+def redact(
+    path: str | Path,
+    output: str | Path,
+    *,
+    choices: Choices = Choices(),
+    force: bool = False,
+    keylog: str | Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write `path` to `output` without what is private, and say what that was.
+
+    Raises what `replay` raises for the input, `OutputExistsError` for an output that is there and not to be replaced,
+    `UsageError` for an output that is the input, `RedactionFailed` where the result does not pass its check (then
+    there is none), `OSError` where it cannot be written.
+    """
+    source, target = Path(path), Path(output)
+    if target.exists() and not force:
+        raise OutputExistsError(f"{target} exists already; give another name with -o, or --force")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError("the output would replace the input")
+    job = _Job(choices, limits, progress, None if keylog is None else Path(keylog))
+    found = detect(source, limits=limits)
+    with job.opened, tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        made = Path(folder) / target.name
+        before = job.read(source)
+        if found.kind is InputKind.CAPTURE:
+            redaction = job.neutral(before)
+            redaction.write(before.captures[0], made, limits, progress)
+            job.counts += redaction.counts
+            if redaction.as_sessions:
+                job.remarks.append(
+                    "sessions were under TLS, WebSocket or a proxy: they are written in the clear, without how they travelled"
+                )
+        elif found.kind is InputKind.BUG_REPORT:
+            _learn_reports(job, before.reports)
+            made.write_bytes(_report_zip(job, before, before.reports[0]))
+        else:
+            _directory(job, before, found.path, made)
+        job.counts[Kind.ADDRESSES] = len(job.names.addresses)
+        _check(job, before, made)
+        if target.is_dir():
+            shutil.rmtree(target)
+        made.replace(target)
+    return Summary(target, job.counts, tuple(job.left_out), tuple(job.remarks))
+
+
+def _check(job: _Job, before: Replay, made: Path) -> None:
+    """Raise `RedactionFailed` unless the result shows the same and holds nothing that was taken out."""
+    as_sessions = any(redaction.as_sessions for redaction in job.redactions)
+    with replay(made, limits=job.limits, progress=job.progress) as after:
+        wrong = differences(
+            analysed(before, job.limits), analysed(after, job.limits), job.names, as_sessions=as_sessions
+        )
+    pieces: Pieces = job.pieces
+    left = left_over(pieces, lambda: _contents(made))
+    if left:
+        wrong.append(f"{len(left)} stretches of what was replaced are still there")
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise RedactionFailed(
+            f"the result did not pass its check and was not kept: {'; '.join(wrong[:_SHOWN])}{more}"
+        )
+
+
+def _contents(made: Path) -> Iterable[bytes]:
+    """Yield the bytes of all files that were written, and their names; those inside a zip as they are read."""
+    paths = [made] if made.is_file() else sorted(p for p in made.rglob("*") if p.is_file())
+    for path in paths:
+        if path != made:
+            yield path.name.encode()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    yield name.encode()
+                    yield archive.read(name)
+        else:
+            with path.open("rb") as file:
+                before = b""
+                while block := file.read(8 * MIB):
+                    yield before + block
+                    before = block[-7:]
+
+
+# --- bug reports ------------------------------------------------------------------------------------------
+
+
+def _learn_reports(job: _Job, reports: Iterable[BugReport]) -> None:
+    cleaned = Cleaned(job.names, job.limits)
+    for report in reports:
+        cleaned.learn(report.plain_values())
+
+
+def _report_zip(job: _Job, found: Replay, report: BugReport) -> bytes:
+    """Return a bug report as a zip of the members that a report of its kind has."""
+    capture = None
+    redaction = None
+    if found.captures:
+        redaction = job.neutral(found)
+        capture = found.captures[0]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in report.members:
+            data: bytes | None
+            if name == PCAP:
+                data = b""
+                if capture is not None and redaction is not None:
+                    with tempfile.TemporaryDirectory() as folder:
+                        part = Path(folder) / PCAP
+                        redaction.write(capture, part, job.limits, job.progress)
+                        data = part.read_bytes()
+                    job.counts += redaction.counts
+            else:
+                data = _member(job, report, name)
+            if data is None:
+                job.left_out.append(name)
+                continue
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+    job.left_out += report.unknown_files
+    job.counts[Kind.MEMBERS] += len(report.unknown_files)
+    return out.getvalue()
+
+
+def _member(job: _Job, report: BugReport, name: str) -> bytes | None:
+    from spicereplay.defects import DefectLog
+
+    limits = job.limits
+    data = report.container.read(report.prefix + name, limits.zip_image_bytes, DefectLog())
+    if data is None:
+        return None
+    return _file(job, name, data)
+
+
+def _file(job: _Job, name: str, data: bytes) -> bytes | None:
+    """Return what one file of a report or a recording becomes; None: it is left out."""
+    kind = PurePosixPath(name).suffix.lower()
+    if kind == ".json":
+        cleaned = Cleaned(job.names, job.limits)
+        made = cleaned.json(data)
+        job.counts[Kind.REPORTED] += cleaned.count
+        job.texts += cleaned.removed
+        return made
+    if kind == ".png":
+        if job.choices.screen is Screen.KEEP:
+            return data
+        made = blank_png(data, job.limits)
+        if made is not None:
+            job.counts[Kind.SCREENSHOTS] += 1
+            job.pictures.append(data)
+        return made
+    return None
+
+
+# --- directories --------------------------------------------------------------------------------------------
+
+
+def _directory(job: _Job, before: Replay, source: Path, target: Path) -> None:
+    """Write a directory of a recording: its captures together, its reports one by one."""
+    target.mkdir()
+    paths = sorted(path for path in source.rglob("*") if path.is_file())
+    _learn_reports(job, before.reports)
+    by_name = {capture.file.name: capture for capture in before.captures}
+    whole: Redaction | None = None
+    for path in paths:
+        place = path.relative_to(source)
+        out = target / place
+        suffix = path.suffix.lower()
+        if suffix == ".zip":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            inner = job.read(path)
+            _learn_reports(job, inner.reports)
+            out.write_bytes(_report_zip(job, inner, inner.reports[0]))
+        elif suffix == ".pcap" and path.name in by_name:
+            if whole is None:
+                whole = job.neutral(before)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            whole.write(by_name[path.name], out, job.limits, job.progress)
+        else:
+            data = _file(job, path.name, path.read_bytes()) if suffix in (".json", ".png") else None
+            if data is None:
+                job.left_out.append(str(place))
+                continue
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(data)
+    if whole is not None:
+        job.counts += whole.counts

@@ -1,0 +1,174 @@
+"""Takes a capture or a bug report and writes one that may be shown to strangers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from spicereplay.bytestream import ByteStream
+from spicereplay.capture import Capture
+from spicereplay.capture.connection import Connection
+from spicereplay.limits import Limits
+from spicereplay.protocol.enums import Side
+from spicereplay.recording.sessions import write_sessions
+from spicereplay.redact.captures import write_capture, write_ryll
+from spicereplay.redact.channels import ChannelRedaction, learn_names
+from spicereplay.redact.edits import Edits
+from spicereplay.redact.messages import Neutral
+from spicereplay.redact.pseudonyms import Pseudonyms
+from spicereplay.redact.sealed import neutral_tls
+from spicereplay.redact.video import BlackVideo
+from spicereplay.redact.what import Choices, Kind
+from spicereplay.replay import Progress, Replay, identify, ryll
+from spicereplay.session.log import ChannelLog, SessionLog
+
+_Streams = dict[Side, ByteStream]
+
+
+@dataclass(slots=True)
+class Redaction:
+    """What is done to the sessions of one input, and to its capture files."""
+
+    found: Replay
+    how: Neutral
+    edits: Edits = field(default_factory=Edits)
+    as_sessions: bool = False
+    """Whether the capture is written from its sessions, in the clear: they were under TLS, WebSocket or a proxy."""
+    counts: Counter[Kind] = field(default_factory=Counter)
+    _connections: dict[tuple[str, str, int], Connection] = field(default_factory=dict)
+
+    def sessions(self, progress: Progress | None = None) -> None:
+        """Make all messages of all sessions neutral, in `edits`."""
+        self._connections = {key: c for capture in self.found.captures for key, c in _keyed(capture)}
+        logs = [log for session in self.found.sessions for log in session.channels]
+        for log in logs:
+            learn_names(log, self.how)
+        videos = BlackVideo()
+        own = any(ryll.is_ryll(capture) for capture in self.found.captures)
+        self.as_sessions = not own and not all(self._is_plain(log) for log in logs)
+        covered: dict[int, list[tuple[int, int]]] = {}
+        for n, log in enumerate(logs):
+            if progress is not None:
+                progress("replacing contents", n, len(logs))
+            streams = self._streams(log)
+            redaction = ChannelRedaction(log, self.how, self.edits, videos)
+            for side, stretches in redaction.run(streams).items():
+                covered.setdefault(id(streams[side].position), []).extend(stretches)
+        if not self.as_sessions:
+            for connection in self._kept():
+                for stream in connection.streams:
+                    self._unread(stream, covered.get(id(stream.position)))
+        self.counts += self.edits.counts
+
+    def _streams(self, log: ChannelLog) -> _Streams:
+        """Return all bytes of both sides of a channel, the link stage included."""
+        connection = self._connections.get((log.client_address, log.server_address, log.start_time_ns))
+        streams = {side: log.index(side).stream for side in Side}
+        if connection is None or self.as_sessions:
+            return streams
+        client = 0 if str(connection.endpoints[0]) == log.client_address else 1
+        return {Side.CLIENT: connection.streams[client], Side.SERVER: connection.streams[1 - client]}
+
+    def _is_plain(self, log: ChannelLog) -> bool:
+        """Whether what TCP carried is what SPICE said: no TLS, WebSocket or proxy around it."""
+        streams = self._streams(log)
+        for side in Side:
+            mine, whole = log.index(side).stream, streams[side]
+            if len(mine.position) and not (
+                np.array_equal(mine.position, whole.position) and np.array_equal(mine.offset, whole.offset)
+            ):
+                return False
+        return (log.client_address, log.server_address, log.start_time_ns) in self._connections
+
+    def _kept(self) -> Iterator[Connection]:
+        """Yield the connections that stay: those of the sessions, and those under TLS that nobody opened."""
+        spice = {
+            (log.client_address, log.server_address, log.start_time_ns)
+            for session in self.found.sessions
+            for log in session.channels
+        }
+        for capture in self.found.captures:
+            own = ryll.is_ryll(capture)
+            for key, connection in _keyed(capture):
+                if own or key in spice or _is_tls(connection):
+                    yield connection
+
+    def _unread(self, stream: ByteStream, covered: list[tuple[int, int]] | None) -> None:
+        """Replace what belongs to no message of a stream, `None` standing for a connection without messages."""
+        if covered is None:
+            for at, new in neutral_tls(stream):
+                if self.edits.write(stream, at, new, Kind.ENCRYPTED):
+                    self.edits.counts[Kind.ENCRYPTED] += 1
+            return
+        for start, stop in between(covered, stream.end):
+            for at, piece in stream.pieces(start, stop):
+                if self.edits.write(stream, at, bytes(len(piece)), Kind.UNREAD):
+                    self.edits.counts[Kind.UNREAD] += 1
+
+    def write(self, capture: Capture, target: Path, limits: Limits, progress: Progress | None = None) -> None:
+        """Write what a capture file of the input becomes."""
+        if ryll.is_ryll(capture):
+            write_ryll(capture, self.edits, capture.connections, target, limits)
+        elif self.as_sessions:
+            write_sessions(
+                target,
+                [self._edited(session) for session in self.found.sessions],
+                utc_offset_ns=self.found.utc_offset_ns,
+                limits=limits,
+                progress=progress,
+                origin_ns=self.found.start_time_ns,
+            )
+        else:
+            kept = list(self._kept())
+            tell = None if progress is None else lambda done, total: progress("writing packets", done, total)
+            emptied = write_capture(capture, self.edits, self.how.names, kept, target, limits, tell)
+            self.counts[Kind.PACKETS] += emptied
+        self.counts[Kind.ADDRESSES] = len(self.how.names.addresses)
+
+    def _edited(self, session: SessionLog) -> SessionLog:
+        """Return a session over its new bytes, between pseudonyms."""
+        return replace(session, channels=[self._edited_log(log) for log in session.channels])
+
+    def _edited_log(self, log: ChannelLog) -> ChannelLog:
+        made = replace(
+            log,
+            server=replace(log.server, stream=self.edits.edited(log.server.stream), release=None),
+            client=replace(log.client, stream=self.edits.edited(log.client.stream), release=None),
+        )
+        made.client_address = self._endpoint(log.client_address)
+        made.server_address = self._endpoint(log.server_address)
+        return made
+
+    def _endpoint(self, text: str) -> str:
+        address, colon, port = text.rpartition(":")
+        bare = address.strip("[]")
+        made = self.how.names.address(bare) if bare else bare
+        return (f"[{made}]" if ":" in made else made) + colon + port
+
+
+def _keyed(capture: Capture) -> Iterator[tuple[tuple[str, str, int], Connection]]:
+    """Yield the connections of a capture by their ends, either of them as the client, and their beginning."""
+    for connection in capture.connections:
+        for client in (0, 1):
+            ends = str(connection.endpoints[client]), str(connection.endpoints[1 - client])
+            yield (*ends, connection.first_time_ns), connection
+
+
+def _is_tls(connection: Connection) -> bool:
+    heads = [stream.read(0, identify.LOOK_BYTES) for stream in connection.streams]
+    return identify.recognise(heads)[0] == "tls"
+
+
+def between(covered: Sequence[tuple[int, int]], end: int) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of `[0, end)` that no interval covers."""
+    at = 0
+    for start, stop in sorted(covered):
+        if start > at:
+            yield at, start
+        at = max(at, stop)
+    if at < end:
+        yield at, end
