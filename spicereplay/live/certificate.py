@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from spicereplay.errors import UsageError
 
 Subject = tuple[tuple[str, str], ...]
-"""Names and values, ready to be compared."""
+"""Names and values, in the certificate's order."""
 
 _NAMES: Final = {
     NameOID.COMMON_NAME: "CN",
@@ -38,7 +38,7 @@ _NAMES: Final = {
 def subject_of(der: bytes) -> Subject:
     """Return the subject of a certificate in DER."""
     name = x509.load_der_x509_certificate(der).subject
-    return tuple((_NAMES.get(one.oid, one.oid.dotted_string), _plain(str(one.value))) for one in name)
+    return tuple((_NAMES.get(one.oid, one.oid.dotted_string), str(one.value)) for one in name)
 
 
 def parse_subject(text: str) -> Subject:
@@ -57,9 +57,14 @@ def parse_subject(text: str) -> Subject:
         name, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"host subject: {part.strip()!r} has no =; it looks like O=Organization,CN=host")
-        found.append((name.strip().upper(), _plain(value)))
+        found.append((name.strip(), value.strip()))
     return tuple(found)
 
 
-def _plain(value: str) -> str:
-    return " ".join(value.split()).casefold()
+def same_subject(one: Subject, other: Subject) -> bool:
+    """Say whether two subjects are the same, without regard to case and runs of spaces."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(subject: Subject) -> list[tuple[str, str]]:
+    return [(name.upper(), " ".join(value.split()).casefold()) for name, value in subject]

@@ -31,6 +31,7 @@ from spicereplay.protocol.link import (
 from spicereplay.protocol.ticket import encrypt_ticket
 
 _KEY_AT: Final = HEADER_BYTES + 4
+_MAYBE_TLS: Final = "; if that is its TLS port, say spice+tls://"
 _TLS_ALERT: Final = b"\x15\x03"
 
 
@@ -137,7 +138,7 @@ def _closed(heard: bytes, asked: bool) -> str:
     if asked:
         return "the server closed the connection instead of answering the password"
     if not heard:
-        return "the server closed the connection without a word"
+        return f"the server closed the connection without a word{_MAYBE_TLS}"
     whole = HEADER_BYTES + LINK_REPLY_BYTES
     return f"the server closed the connection in the middle of its link reply ({len(heard)} of {whole} bytes)"
 
