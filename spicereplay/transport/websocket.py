@@ -22,8 +22,11 @@ REQUEST_BYTES: Final = 16 * 1024
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 CONTROL_BYTES: Final = 125
 """Longest payload of a control frame. Source: RFC 6455 section 5.5."""
-CHAIN: Final = 3
-"""Frame headers that must follow each other before a position behind a hole counts as a frame border."""
+CHAIN: Final = 8
+"""Frames with content that must follow each other before a position counts as a frame border; pictures of few colours
+look like several."""
+LEAST_CHAIN: Final = 2
+"""As many will do where the stream ends with the last of them."""
 SEARCH_BYTES: Final = 16 * MIB
 """How far behind a damaged place a frame border is looked for; a frame seldom holds more than one SPICE message."""
 BEGIN_BYTES: Final = MIB
@@ -140,12 +143,14 @@ def _find_frame(stream: ByteStream, start: int, masked: bool, within: int = SEAR
 
 
 def _chains(stream: ByteStream, position: int, masked: bool) -> bool:
-    """Whether `CHAIN` frames follow each other from `position`; one less will do where the stream ends with it."""
+    """Whether `CHAIN` frames follow each other from `position`; `LEAST_CHAIN` where the stream ends with them."""
     for n in range(CHAIN):
         if position == stream.end:
-            return n == CHAIN - 1
+            return n >= LEAST_CHAIN
         frame = _frame_at(stream, position, masked)
         if not isinstance(frame, _Frame) or frame.start + frame.length > stream.end:
+            return False
+        if not frame.length and frame.opcode <= BINARY:
             return False
         position = frame.start + frame.length
     return True

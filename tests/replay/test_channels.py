@@ -83,22 +83,23 @@ def test_websocket_through_a_proxy() -> None:
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_frames_without_their_handshake_are_told(swapped: bool, data: st.DataObject) -> None:
     """Cut anywhere: what is read is what was said, and mostly it is read."""
     sides = recorded(ChannelType.DISPLAY)
     sent = [frames(sides[Side.CLIENT].data, 60, MASK), frames(sides[Side.SERVER].data, 1300)]
-    cut = [b"".join(f)[data.draw(st.integers(0, sum(map(len, f)) // 4)) :] for f in sent]
-    found = watched(*cut, swapped=swapped)
+    cuts = [data.draw(st.integers(0, sum(map(len, f)) // 4)) for f in sent]
+    found = watched(*(b"".join(f)[at:] for f, at in zip(sent, cuts, strict=True)), swapped=swapped)
     assert isinstance(found, Watched)
     assert (found.log.channel, found.client) == (ChannelType.DISPLAY, int(swapped))
     assert "WebSocket frames, whose beginning is not captured" in found.log.assumptions[0]
     told = [(kind, size) for _, kind, size in sides[Side.SERVER].messages]
+    behind = sum(at >= cuts[1] for at, _, _ in sides[Side.SERVER].messages)
     index = found.log.server
     own = ~index.sub & ~index.partial
     seen = list(zip(index.type[own].tolist(), index.size[own].tolist(), strict=True))
-    assert len(seen) > len(told) // 2
+    assert len(seen) > 0.9 * behind
     assert seen == told[-len(seen) :]
 
 

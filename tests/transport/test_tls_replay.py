@@ -147,7 +147,7 @@ def test_the_message_table_is_that_of_the_capture_in_the_clear(
     path = write_pcap(tmp_path / "x.pcap", frames, nanoseconds=True)
     pd.testing.assert_frame_equal(messages_of(path, keylog), messages_of(clear))
     with sr.open(path, keylog=keylog) as capture:
-        assert [defect.kind for defect in capture.defects] == [DefectKind.LINK_REFUSED], "as in the clear"
+        assert [defect.kind for defect in capture.replay.defects] == [DefectKind.LINK_REFUSED], "as in the clear"
         for log in capture.replay.sessions[0].channels:
             assert log.assumptions[0].startswith("carried in TLS 1.")
             assert ("carried in WebSocket frames" in log.assumptions) == web_socket
@@ -177,7 +177,7 @@ def test_main_may_be_plain_and_keys_be_there_for_only_some(tmp_path: Path, peers
             ("tls", "no keys for this connection among those given")
         ] * 2
         assert all(o.bytes_from_server > 200 for o in capture.replay.other)
-        kinds = [d.kind for d in capture.defects]
+        kinds = [d.kind for d in capture.replay.defects]
         assert kinds.count(DefectKind.TLS_UNREADABLE) == 2
         assert kinds.count(DefectKind.KEY_LOG) == 1
 
@@ -200,7 +200,7 @@ def test_a_lost_segment_costs_the_rest_of_its_direction_and_is_found(
             assert got == want[: len(got)]
             assert (len(got) == len(want)) == (side == "client")
         assert len(ours[ours["from"] == "server"]) > 10
-        (defect,) = (d for d in capture.defects if d.kind is DefectKind.TLS_UNREADABLE)
+        (defect,) = (d for d in capture.replay.defects if d.kind is DefectKind.TLS_UNREADABLE)
         assert "are missing: nothing from there on can be opened" in defect.detail
         found = capture.findings[capture.findings["code"] == "tls_unreadable"]
         assert found["title"].tolist() == ["TLS was opened, but 1 direction of it not as a whole"]
@@ -278,7 +278,7 @@ def test_a_recorded_session_of_tls_1_3(shared: Path) -> None:
     folder = shared / "captures" / "tls13-keylog"
     oracle = json.loads((folder / "oracle.json").read_text())
     with sr.open(folder / "capture.pcap", keylog=folder / "keys.log") as capture:
-        assert not capture.defects
+        assert not len(capture.replay.defects)
         logs = {(log.channel.label, log.channel_id): log for log in capture.replay.sessions[0].channels}
         for channel in oracle["sessions"][0]["channels"]:
             log = logs[channel["channel"], channel["channel_id"]]
