@@ -472,8 +472,8 @@ def _around(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _logarithmic(ax: Axes, which: Literal["x", "y"], limits: tuple[float, float]) -> None:
-    """Make an axis logarithmic, with its powers of ten written out."""
-    from matplotlib.ticker import NullFormatter
+    """Make an axis logarithmic, with its powers of ten written out, and what lies between them if they are few."""
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     if which == "x":
         ax.set_xscale("log")
@@ -482,6 +482,8 @@ def _logarithmic(ax: Axes, which: Literal["x", "y"], limits: tuple[float, float]
         ax.set_yscale("log")
         ax.set_ylim(*limits)
     axis = ax.xaxis if which == "x" else ax.yaxis
+    if limits[1] < 100 * limits[0]:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(_plain)
     axis.set_minor_formatter(NullFormatter())
 
