@@ -27,6 +27,7 @@ from spicereplay.live.target import Proxy, Target, Transport
 from spicereplay.live.websocket import masked
 
 QUICK = Manner(step_s=0.4)
+PATIENT = Manner(step_s=10.0)
 SUBJECT = r"O=test\, inc.,CN=Server"
 
 
@@ -58,7 +59,7 @@ async def failure(target: Target, *, secure: bool = False, manner: Manner = QUIC
 def test_tcp() -> None:
     async def go() -> None:
         async with listening(echo) as port:
-            wire = await dial(Target("localhost", port), secure=False, manner=QUICK)
+            wire = await dial(Target("localhost", port), secure=False, manner=PATIENT)
             assert wire.server == ("127.0.0.1", port)
             await says_back(wire)
         assert isinstance(await failure(Target("127.0.0.1", port)), Unreachable)
@@ -71,7 +72,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         path = tmp_path / "s"
         async with await asyncio.start_unix_server(echo, path):
             target = Target(port=0, transport=Transport.UNIX, path=str(path))
-            await says_back(await dial(target, secure=False, manner=QUICK))
+            await says_back(await dial(target, secure=False, manner=PATIENT))
         missing = Target(port=0, transport=Transport.UNIX, path=str(tmp_path / "none"))
         assert "No such file" in str(await failure(missing))
 
@@ -93,11 +94,11 @@ def test_tls_with_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     async def go() -> None:
         async with listening(echo, made.context()) as port:
             target = Target("127.0.0.1", None, port, ca=made.chain.read_bytes())
-            await says_back(await dial(target, secure=True, manner=Manner(2.0, keylog=keys)))
+            await says_back(await dial(target, secure=True, manner=Manner(10.0, keylog=keys)))
             named = Target("localhost", None, port, ca=made.chain.read_bytes(), host_subject=SUBJECT)
-            await says_back(await dial(named, secure=True, manner=QUICK))
+            await says_back(await dial(named, secure=True, manner=PATIENT))
             unknown = Target("127.0.0.1", None, port)
-            await says_back(await dial(unknown, secure=True, manner=Manner(2.0, insecure=True)))
+            await says_back(await dial(unknown, secure=True, manner=Manner(10.0, insecure=True)))
 
     asyncio.run(go())
     assert "CLIENT_TRAFFIC_SECRET_0" in keys.read_text()
@@ -196,7 +197,7 @@ def test_through_a_proxy(tmp_path: Path) -> None:
             target = Target(
                 "server.example", None, port, ca=made.chain.read_bytes(), host_subject=SUBJECT, proxy=proxy
             )
-            await says_back(await dial(target, secure=True, manner=Manner(2.0)))
+            await says_back(await dial(target, secure=True, manner=Manner(10.0)))
             stranger = Target("server.example", None, port, proxy=Proxy("127.0.0.1", door))
             assert "a user and a password" in str(await failure(stranger, secure=True))
 
@@ -266,7 +267,7 @@ def test_bytes_in_frames(size: int) -> None:
     async def go() -> None:
         async with listening(web(back)) as port:
             target = Target("127.0.0.1", port, transport=Transport.WEBSOCKET, path="/")
-            wire = await dial(target, secure=False, manner=Manner(2.0))
+            wire = await dial(target, secure=False, manner=Manner(10.0))
             await says_back(wire, bytes(i % 251 for i in range(size)))
 
     asyncio.run(go())
@@ -284,7 +285,7 @@ def test_what_is_no_frame(frame_bytes: bytes) -> None:
     async def go() -> None:
         async with listening(web(wrong)) as port:
             target = Target("127.0.0.1", port, transport=Transport.WEBSOCKET, path="/")
-            wire = await dial(target, secure=False, manner=QUICK)
+            wire = await dial(target, secure=False, manner=PATIENT)
             with pytest.raises(WebSocketFailed):
                 await wire.bytes.read()
             await wire.bytes.close()
