@@ -5,6 +5,7 @@ Source: spice-wire.md 9.1 and 9.2; the decoders beside which these stand are `co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 _COPY: Final = 32
@@ -46,20 +47,51 @@ def _tokens(count: int, unit: bytes, bias: int, first_length: int, distance: byt
     return b"\0" + unit + copied + distance
 
 
+def glz_copy(count: int, images: int, offset: int, bias: int) -> bytes:
+    """Return the GLZ token that copies `count` pixels of an image `images` ids back, `offset` pixels into it.
+
+    `count` is at least `bias` + 1 and less than `bias` + 7, `images` at least 1.
+    """
+    token = count - bias << 5
+    if offset < 1 << 12:
+        more = images >> 6
+        far = more.to_bytes((more.bit_length() + 7) // 8, "little")
+        return bytes([token | offset & 15, offset >> 4, len(far) << 6 | images & 63]) + far
+    far = images.to_bytes((images.bit_length() + 7) // 8, "little")
+    last = offset >> 12
+    middle = bytes([token | 16 | offset & 15, offset >> 4 & 255, len(far) << 6 | (last > 31) << 5 | last & 31])
+    return middle + far + (bytes([last >> 5]) if last > 31 else b"")
+
+
 def copies_only(tokens: bytes) -> bool:
     """Say whether GLZ tokens hold no literal: everything they show comes from other images."""
+    return all(first >= _COPY for first, _ in _walk(tokens, 0))
+
+
+def references(tokens: bytes, literal_bytes: int = 3) -> set[int]:
+    """Return how many ids back the images are that GLZ tokens of colours copy from; `literal_bytes` is a literal's."""
+    return {images for _, images in _walk(tokens, literal_bytes) if images}
+
+
+def _walk(tokens: bytes, literal_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield the first byte of each token, and how many images back it refers; ends where they do not go on."""
     at = 0
     while at < len(tokens):
         first = tokens[at]
-        if first < _COPY:
-            return False
         at += 1
+        if first < _COPY:
+            yield first, 0
+            at += (first + 1) * literal_bytes
+            continue
         if first >> 5 == _EXTENDED:
             while at < len(tokens) and tokens[at] == 255:
                 at += 1
             at += 1
         if at + 2 > len(tokens):
-            return False
+            return
         last = tokens[at + 1]
-        at += 2 + (last >> 6) + (first >> 4 & last >> 5 & 1)
-    return True
+        at += 2
+        more = last >> 6
+        far = int.from_bytes(tokens[at : at + more], "little")
+        yield first, far if first & 16 else far << 6 | last & 63
+        at += more + (first >> 4 & last >> 5 & 1)

@@ -2,8 +2,9 @@
 
 Every eight bytes in a row of what was replaced are searched in the whole output. They are searched by a bit map of
 their hashes first, and what that lets through exactly. Eight bytes that tell nothing are passed over: those that are
-all the same (zeros, padding), in pictures and sound also those made of two or three values over and over, and what
-the replacements themselves hold, which are made from sizes alone.
+all the same or more than half zeros (numbers and padding, which are everywhere), in pictures and sound also those
+made of two or three values over and over, and what the replacements themselves hold, which are made from sizes
+alone. Texts of reports, whose words are everywhere, are searched as a whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _MAP_BITS: Final = 27
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _BLOCK: Final = MIB
 _FEW_VALUES: Final = 3
+_MOST_ZEROS: Final = WINDOW // 2
 
 
 def windows(data: bytes | memoryview) -> Words:
@@ -37,6 +39,7 @@ def windows(data: bytes | memoryview) -> Words:
 
 def telling(words: Words, *, textual: bool) -> Words:
     """Return the windows that tell something; see the head of this module."""
+    words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= _MOST_ZEROS]
     cells = words.view(np.uint8).reshape(-1, WINDOW)
     if textual:
         return words[(cells != cells[:, :1]).any(axis=1)]

@@ -10,7 +10,7 @@ Source: spice-wire.md 4 to 16.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from spicereplay.limits import Limits
@@ -28,6 +28,7 @@ from spicereplay.protocol.messages import (
 from spicereplay.protocol.messages.drawing import Brush, QMask, String
 from spicereplay.protocol.messages.images import Image
 from spicereplay.protocol.wire import Message
+from spicereplay.redact.glz_links import Lacks
 from spicereplay.redact.pictures import blank_image
 from spicereplay.redact.pseudonyms import Pseudonyms, same_length
 from spicereplay.redact.what import Choices, Kind, Screen
@@ -137,10 +138,11 @@ class Neutral:
     names: Pseudonyms
     choices: Choices
     limits: Limits
+    lacks: Lacks = field(default_factory=dict)
 
     def image(self, image: Image | None) -> Image | None:
         """Return an image as the user chose it."""
-        return None if image is None else blank_image(image, self.limits)
+        return None if image is None else blank_image(image, self.limits, self.lacks)
 
     def brush(self, brush: Brush) -> Brush:
         """Return a brush without its colour or pattern."""

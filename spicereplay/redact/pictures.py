@@ -12,6 +12,8 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import lz4.block
@@ -33,17 +35,20 @@ from spicereplay.protocol.messages.images import (
     ZlibGlz,
 )
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
+from spicereplay.redact.glz_links import Lacks
 
 _QUIC_HEADER: Final = 20
 _LZ_HEADER: Final = 28
 _GLZ_HEADER: Final = 33
 _LZ4_HEADER: Final = 2
+NOTHING: Final[Lacks] = MappingProxyType({})
+"""No image lacks anything."""
 _REACH: Final = 64 * 1024
 """How far back an LZ4 copy can lie. Source: lz4 doc/lz4_Block_format.md."""
 
 
-def blank_image(image: Image, limits: Limits) -> Image:
-    """Return a black image as large as `image`, in pixels and in bytes.
+def blank_image(image: Image, limits: Limits, lacks: Lacks) -> Image:
+    """Return a black image as large as `image`, in pixels and in bytes; `lacks` says which GLZ images lack what.
 
     Data that its own codec cannot read, or that is too short to be a whole image, becomes zero bytes behind its
     header: it cannot be decoded before and after.
@@ -55,14 +60,14 @@ def blank_image(image: Image, limits: Limits) -> Image:
         blank = _blank(blank_lz, data.data, limits)
         return replace(image, data=replace(data, palette=_blank_palette(data.palette), data=blank))
     if isinstance(data, ZlibGlz):
-        return replace(image, data=replace(data, data=blank_zlib_glz(data.data, data.glz_data_size, limits)))
+        return replace(image, data=replace(data, data=blank_zlib_glz(data.data, data.glz_data_size, limits, lacks)))
     if isinstance(data, JpegAlpha):
         cut = min(data.jpeg_size, len(data.data))
         alpha = _blank(blank_lz, data.data[cut:], limits)
         return replace(image, data=replace(data, data=blank_jpeg(data.data[:cut]) + alpha))
     if isinstance(data, BinaryData):
         size = image.descriptor.width, image.descriptor.height
-        return replace(image, data=replace(data, data=_blank_binary(image.descriptor.type, data.data, size, limits)))
+        return replace(image, data=replace(data, data=_blank_binary(image.descriptor.type, data.data, size, limits, lacks)))
     return image
 
 
@@ -70,14 +75,14 @@ def _blank_palette(palette: Palette | None) -> Palette | None:
     return None if palette is None else replace(palette, ents=(0,) * len(palette.ents))
 
 
-def _blank_binary(kind: int, data: bytes, size: tuple[int, int], limits: Limits) -> bytes:
+def _blank_binary(kind: int, data: bytes, size: tuple[int, int], limits: Limits, lacks: Lacks) -> bytes:
     match kind:
         case ImageType.QUIC:
             return _blank(blank_quic, data, limits)
         case ImageType.LZ_RGB:
             return _blank(blank_lz, data, limits)
         case ImageType.GLZ_RGB:
-            return _blank(blank_glz, data, limits)
+            return _blank(partial(blank_glz, lacks=lacks), data, limits)
         case ImageType.LZ4:
             return blank_lz4(data, size, limits)
         case ImageType.JPEG:
@@ -127,30 +132,37 @@ def blank_lz(data: bytes, limits: Limits) -> bytes:
     return _fitted(data[:_LZ_HEADER], codes, len(data))
 
 
-def blank_glz(data: bytes, limits: Limits) -> bytes:
-    """Return a black GLZ image with the same place in the window.
+def blank_glz(data: bytes, limits: Limits, lacks: Lacks = NOTHING) -> bytes:
+    """Return a black GLZ image with the same place in the window; one that lacks something lacks it still.
 
     An image so small that nothing fits but copies of other images keeps these copies: they copy black now. Raises
     `DecodeError` where `data` has no GLZ header.
     """
     header = parse_glz_header(data)
     count = min(header.width * header.height, limits.image_pixels)
+    planes = [(bytes(2 if header.type is LzType.RGB16 else 3), 1 if header.type is LzType.RGB16 else 0)]
+    if header.type is LzType.RGBA:
+        planes.append((b"\0", 2))
+    elif header.type is LzType.XXXA:
+        planes = [(b"\0", 2)]
     codes = b""
-    if header.type is not LzType.XXXA:
-        rgb16 = header.type is LzType.RGB16
-        codes = encode_lz.glz_tokens(count, bytes(2 if rgb16 else 3), 1 if rgb16 else 0)
-    if header.type in (LzType.RGBA, LzType.XXXA):
-        codes += encode_lz.glz_tokens(count, b"\0", 2)
+    lack = lacks.get(header.id)
+    for unit, bias in planes:
+        copied = bias + 1 if lack is not None and not codes and count > bias else 0
+        codes += encode_lz.glz_tokens(count - copied, unit, bias)
+        if copied and lack is not None:
+            # At the end, so that nothing after it copies what is not known.
+            codes += encode_lz.glz_copy(copied, lack.images, max(0, lack.offset + 1 - copied), bias)
     if _GLZ_HEADER + len(codes) > len(data) and encode_lz.copies_only(data[_GLZ_HEADER:]):
         return data
     return _fitted(data[:_GLZ_HEADER], codes, len(data))
 
 
-def blank_zlib_glz(data: bytes, glz_size: int, limits: Limits) -> bytes:
+def blank_zlib_glz(data: bytes, glz_size: int, limits: Limits, lacks: Lacks = NOTHING) -> bytes:
     """Return a deflated black GLZ image of the same sizes, deflated and not."""
     try:
         glz = inflate_glz(data, glz_size, limits=limits)
-        deflated = zlib.compress(blank_glz(glz, limits), 9)
+        deflated = zlib.compress(blank_glz(glz, limits, lacks), 9)
     except DecodeError:
         return bytes(len(data))
     return deflated.ljust(len(data), b"\0") if len(deflated) <= len(data) else bytes(len(data))

@@ -8,6 +8,7 @@ same (`check`), and nothing that was taken out is in it (`leaks`).
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
 import zipfile
@@ -23,7 +24,7 @@ from spicereplay.bugreport.report import PCAP, BugReport
 from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.redact.check import analysed, differences
-from spicereplay.redact.leaks import Pieces, left_over
+from spicereplay.redact.leaks import WINDOW, Pieces, left_over
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.reports import Cleaned, blank_png
@@ -70,8 +71,8 @@ class _Job:
     redactions: list[Redaction] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """Texts of JSON files that were replaced."""
-    pictures: list[bytes] = field(default_factory=list)
-    """Screenshots that were replaced."""
+    pictures: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Screenshots that were replaced, and by what."""
     opened: ExitStack = field(default_factory=ExitStack)
 
     def read(self, path: Path) -> Replay:
@@ -94,12 +95,11 @@ class _Job:
                 for old, new in redaction.edits.replaced(removed):
                     if old != new:
                         yield old, new, removed.kind in TEXTUAL
-        for text in self.texts:
-            yield text.encode(), b"", True
-        for picture in self.pictures:
-            yield picture, b"", False
+        for old, new in self.pictures:
+            yield old, new, False
+        made = " ".join((*self.names.hosts.values(), *self.names.addresses.values())).encode()
         for name in self.names.private:
-            yield name.encode(), b"", True
+            yield name.encode(), made, True
 
 
 def redact(
@@ -160,6 +160,10 @@ def _check(job: _Job, before: Replay, made: Path) -> None:
     left = left_over(pieces, lambda: _contents(made))
     if left:
         wrong.append(f"{len(left)} stretches of what was replaced are still there")
+    texts = {form for text in job.texts if len(text) >= WINDOW for form in (text.encode(), json.dumps(text)[1:-1].encode())}
+    said = sum(any(text in data for data in _contents(made)) for text in texts)
+    if said:
+        wrong.append(f"{said} texts that were replaced are still there")
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise RedactionFailed(
@@ -250,7 +254,7 @@ def _file(job: _Job, name: str, data: bytes) -> bytes | None:
         made = blank_png(data, job.limits)
         if made is not None:
             job.counts[Kind.SCREENSHOTS] += 1
-            job.pictures.append(data)
+            job.pictures.append((data, made))
         return made
     return None
 

@@ -18,6 +18,7 @@ from spicereplay.recording.sessions import write_sessions
 from spicereplay.redact.captures import write_capture, write_ryll
 from spicereplay.redact.channels import ChannelRedaction, learn_names
 from spicereplay.redact.edits import Edits
+from spicereplay.redact.glz_links import lacks_of
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.sealed import neutral_tls
@@ -51,13 +52,15 @@ class Redaction:
         own = any(ryll.is_ryll(capture) for capture in self.found.captures)
         self.as_sessions = not own and not all(self._is_plain(log) for log in logs)
         covered: dict[int, list[tuple[int, int]]] = {}
-        for n, log in enumerate(logs):
+        for n, session in enumerate(self.found.sessions):
             if progress is not None:
-                progress("replacing contents", n, len(logs))
-            streams = self._streams(log)
-            redaction = ChannelRedaction(log, self.how, self.edits, videos)
-            for side, stretches in redaction.run(streams).items():
-                covered.setdefault(id(streams[side].position), []).extend(stretches)
+                progress("replacing contents", n, len(self.found.sessions))
+            how = replace(self.how, lacks=lacks_of(session, self.how.limits))
+            for log in session.channels:
+                streams = self._streams(log)
+                redaction = ChannelRedaction(log, how, self.edits, videos)
+                for side, stretches in redaction.run(streams).items():
+                    covered.setdefault(id(streams[side].position), []).extend(stretches)
         if not self.as_sessions:
             for connection in self._kept():
                 for stream in connection.streams:
