@@ -160,16 +160,19 @@ class ReportWriter:
 
 def _screenshot(asked: Future[Screen | None] | None) -> bytes | None:
     """Return the screen as a PNG file; None where there is none, or not in time."""
-    from PIL import Image
-
     if asked is None:
         return None
     try:
         screen = asked.result(PICTURE_S)
     except NotInTime:
         return None
-    if screen is None:
-        return None
+    return None if screen is None else screenshot_png(screen)
+
+
+def screenshot_png(screen: Screen) -> bytes:
+    """Return what a display shows as a PNG file, RGBA, with a checkerboard where it is not known."""
+    from PIL import Image
+
     out = io.BytesIO()
     Image.fromarray(opaque(screen), "RGBA").save(out, "PNG", compress_level=3)
     return out.getvalue()

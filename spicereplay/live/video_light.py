@@ -75,7 +75,7 @@ class FlapShown:
         """What it may mean, and what to do."""
         if self.together:
             return "all ended at one moment: parts of one picture, perhaps no flapping at all"
-        return "the guest may draw too rarely, or the server may take its video for still pictures"
+        return "the guest draws too rarely, or the server takes its video for stills"
 
 
 @dataclass(frozen=True, slots=True)
