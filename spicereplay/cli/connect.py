@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spicereplay.client.options import ClientOptions
     from spicereplay.live.errand import Errand, Outcome, Run
     from spicereplay.live.events import Event, Subscription
+    from spicereplay.live.flight import FlightOptions, FlightRecorder
     from spicereplay.live.secret import Secret
     from spicereplay.live.session import LiveSession
     from spicereplay.live.viewer_file import ViewerFile
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 PASSWORD: Final = "SPICEREPLAY_PASSWORD"
 PROXY: Final = "SPICE_PROXY"
 """The variable that other SPICE clients use, too."""
+REPORTS: Final = Path("bug-reports")
+"""Where reports go unless it is said. Source: ryll-formats.md 2.3."""
 _MOST_PASSWORD: Final = 4096
 _UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB}
 _QUIET: Final = ("frame", "image")
@@ -134,6 +137,22 @@ def connect(
     keep_file: Annotated[
         bool, typer.Option("--keep-file", help="Keep a .vv file that asks to be deleted.")
     ] = False,
+    snapshot_interval: Annotated[
+        float | None,
+        typer.Option("--auto-snapshot-interval", metavar="S", help="Write a bug report every S seconds."),
+    ] = None,
+    snapshot_keep: Annotated[
+        int | None,
+        typer.Option("--auto-snapshot-keep", metavar="N", min=1, help="Keep the last N of them; default 20."),
+    ] = None,
+    snapshot_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--auto-snapshot-dir",
+            metavar="DIR",
+            help="Where they go, and those that warnings, losses and SIGUSR1 make; default bug-reports.",
+        ),
+    ] = None,
 ) -> None:
     """Connect to a running SPICE server: watch, decode and record.
 
@@ -188,8 +207,9 @@ def connect(
             disabled=file.disabled,
         )
 
+    shows = Shows(headless, record, _flight(snapshot_interval, snapshot_keep, snapshot_dir), output)
     recorder = _recorder(record, rotate, capture_format, time.time_ns(), file, force=force)
-    outcome = _with_password(file, new_session, errand, recorder, headless=headless)
+    outcome = _with_password(file, new_session, errand, recorder, shows)
     if outcome is Outcome.INTERRUPTED:
         complain("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -206,14 +226,13 @@ def _with_password(
     new_session: Callable[[ViewerFile, Recorder | None], LiveSession],
     errand: Errand,
     recorder: Recorder | None,
-    *,
-    headless: bool,
+    shows: Shows,
 ) -> Outcome | None:
     """Run the session; where the server wants a password and nobody has given one, ask for it in the terminal."""
     from spicereplay.live.secret import Secret
 
     async def one(file: ViewerFile) -> Outcome | None:
-        return await _run(new_session(file, recorder), errand, headless=headless)
+        return await _run(new_session(file, recorder), errand, shows)
 
     try:
         while True:
@@ -231,37 +250,64 @@ def _with_password(
                 complain(f"recording: {trouble.text}")
 
 
-async def _run(session: LiveSession, errand: Errand, *, headless: bool) -> Outcome | None:
+async def _run(session: LiveSession, errand: Errand, shows: Shows) -> Outcome | None:
     from spicereplay.live.errand import Outcome, Run
+    from spicereplay.live.flight import FlightRecorder
 
     run = Run(session, errand)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, run.end, Outcome.INTERRUPTED)
-    if not headless and sys.stdout.isatty() and importlib.util.find_spec("spicereplay.live.watch"):
-        return await _watched(run)
-    teller = Teller(
-        session.subscribe(),
-        _as_json if headless else _as_text,
-        lambda: loop.call_soon_threadsafe(run.end, Outcome.QUIT),
-    )
+    watched = not shows.headless and sys.stdout.isatty() and sys.stdin.isatty()
+    if watched and not importlib.util.find_spec("textual"):
+        complain("the terminal view is missing: pip install 'spicereplay[live]'")
+        watched = False
+    flight = None
+    if shows.flight is not None or watched:
+        flight = FlightRecorder(session, shows.flight or _on_demand())
+        flight.start()
+        loop.add_signal_handler(signal.SIGUSR1, flight.report, "asked for with SIGUSR1")
     try:
-        return await run.carry_out()
+        if watched:
+            return await _watched(run, shows, flight)
+        teller = Teller(
+            session.subscribe(),
+            _as_json if shows.headless else _as_text,
+            lambda: loop.call_soon_threadsafe(run.end, Outcome.QUIT),
+        )
+        try:
+            return await run.carry_out()
+        finally:
+            await asyncio.to_thread(teller.finish)
     finally:
-        await asyncio.to_thread(teller.finish)
+        if flight is not None:
+            await flight.close()
 
 
-async def _watched(run: Run) -> Outcome | None:
+async def _watched(run: Run, shows: Shows, flight: FlightRecorder | None) -> Outcome | None:
     """Show the session in the terminal; when the view is left, the session ends."""
+    from spicereplay.live import watch
     from spicereplay.live.errand import Outcome
 
-    watch = importlib.import_module("spicereplay.live.watch")
-    view = asyncio.ensure_future(watch.run(run.session))
+    shown = watch.run(run.session, recording=shows.recording, flight=flight, pictures=shows.pictures)
+    view = asyncio.ensure_future(shown)
     view.add_done_callback(lambda _: run.end(Outcome.QUIT))
     try:
         return await run.carry_out()
     finally:
         await view
+
+
+@dataclass(frozen=True, slots=True)
+class Shows:
+    """How a session is shown, and what is kept of it."""
+
+    headless: bool
+    recording: Path | None
+    flight: FlightOptions | None
+    """None: reports are written on demand at most."""
+    pictures: Path
+    """Folder of the pictures that a key makes."""
 
 
 class Teller:
@@ -348,6 +394,24 @@ def _read(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise InputError(f"{path}: longer than {most:,} bytes")
     return data
+
+
+def _flight(interval_s: float | None, keep: int | None, folder: Path | None) -> FlightOptions | None:
+    """Return what the flight recorder does; None where nobody asked for it."""
+    from spicereplay.live.flight import ADVISED_INTERVAL_S, AUTOMATIC_KEEP, FlightOptions
+
+    if interval_s is None and keep is None and folder is None:
+        return None
+    options = FlightOptions(folder or REPORTS, interval_s, AUTOMATIC_KEEP if keep is None else keep)
+    if interval_s is not None and interval_s < ADVISED_INTERVAL_S:
+        complain(f"a report every {interval_s:g} s is a lot; {ADVISED_INTERVAL_S:g} s is a good least")
+    return options
+
+
+def _on_demand() -> FlightOptions:
+    from spicereplay.live.flight import FlightOptions
+
+    return FlightOptions(REPORTS, on_trouble=False)
 
 
 def _options(codecs: str, compression: str, *, sound: bool, agent: bool) -> ClientOptions:
