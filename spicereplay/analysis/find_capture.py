@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spicereplay.analysis.facts import Facts
 from spicereplay.analysis.finding import Finding, at, cite, examples, plural, rows_of
 from spicereplay.defects import DefectKind
+from spicereplay.replay.identify import BEGAN_BEFORE, NO_KEYS_GIVEN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +81,11 @@ def tls_unreadable(tables: Tables, facts: Facts) -> Iterator[Finding]:
     """Find connections under TLS that stayed shut, which leaves sizes and times only, or opened only in part."""
     sealed = [unread for unread in facts.unread if unread.what == "tls"]
     if sealed:
-        keyless = all(o.detail in ("", "no keys given") for o in sealed)
-        why = "TLS, and no keys were given" if keyless else "TLS that the keys given do not open"
+        keyless = [o for o in sealed if o.detail in ("", NO_KEYS_GIVEN)]
+        begun = [o for o in sealed if o.detail == BEGAN_BEFORE]
+        why = "TLS that the keys given do not open"
+        if len(keyless) + len(begun) == len(sealed):
+            why = "TLS, and no keys were given" if keyless else "TLS that began before the capture"
         yield Finding(
             "tls_unreadable",
             "warn",
@@ -96,7 +100,15 @@ def tls_unreadable(tables: Tables, facts: Facts) -> Iterator[Finding]:
                         ]
                     )
                 ),
-                cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),
+                *(
+                    (cite("with the client's SSLKEYLOGFILE it can be read: --keylog FILE", "inferred"),)
+                    if len(begun) < len(sealed)
+                    else (
+                        cite(
+                            "it can be read where the capture begins before the client connects", "inferred"
+                        ),
+                    )
+                ),
             ),
             who="capture",
         )

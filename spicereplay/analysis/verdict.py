@@ -195,7 +195,7 @@ def notes(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:
             Note(
                 "warn",
                 f"{plural(sealed, 'TLS connection')} could not be opened",
-                "Their contents are unknown; sizes and times are not used.",
+                "Their contents are unknown; sizes, times and what TCP shows of them are listed, and not counted.",
             )
         )
     if facts.missing_members:

@@ -10,11 +10,16 @@ from typing import Final
 from spicereplay.bytestream import ByteStream, DirectionFacts
 from spicereplay.capture.connection import Connection
 from spicereplay.protocol.link import HEADER_BYTES, LINK_REPLY_BYTES, MAGIC
+from spicereplay.transport.tls.records import records_begin
 from spicereplay.transport.websocket import is_websocket
 
 LOOK_BYTES: Final = 64
 LINK_LOOK_BYTES: Final = 4096
 """Where the link stage of either side lies: link messages have some 200 bytes, the ticket 128."""
+NO_KEYS_GIVEN: Final = "no keys given"
+BEGAN_BEFORE: Final = "it began before the capture, and only a ClientHello tells which keys are its own"
+_HANDSHAKE: Final = 22
+"""Content type of the TLS record that a connection begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def other(connection: Connection) -> OtherConnection:
     """Name what a connection without SPICE looks like."""
     heads = [stream.read(0, LOOK_BYTES) for stream in connection.streams]
     what, detail, client = recognise(heads)
+    if what == "unknown" and any(records_begin(stream) is not None for stream in connection.streams):
+        what, detail = "tls", BEGAN_BEFORE
     if client is None:
         client = 0 if connection.opener_seen else _lower_port_is_server(connection)
     return OtherConnection(
@@ -103,8 +110,8 @@ def recognise(heads: list[bytes]) -> tuple[str, str, int | None]:
     for i, head in enumerate(heads):
         if is_tls_record(head):
             hello = head[5] if len(head) > 5 else 0
-            client = {1: i, 2: 1 - i}.get(hello) if head[0] == 22 else None
-            return "tls", "no keys given", client
+            client = {1: i, 2: 1 - i}.get(hello) if head[0] == _HANDSHAKE else None
+            return "tls", NO_KEYS_GIVEN if head[0] == _HANDSHAKE else BEGAN_BEFORE, client
         if head.startswith(b"RFB "):
             return "vnc", head[4:11].decode("ascii", "replace"), None
         if head.startswith(b"SSH-"):

@@ -26,6 +26,7 @@ def content_of(
     replay = tables.replay
     made = tables.all()
     verdict = tables.verdict
+    described = info(replay)
     return ReportContent(
         title=replay.path.resolve().name,
         source_name=replay.path.resolve().name,
@@ -37,7 +38,8 @@ def content_of(
         verdict_evidence=verdict.evidence,
         quality=[QualityNote(n.severity, n.title, n.consequence) for n in tables.quality],
         tables=made,
-        sessions=info(replay)["sessions"],
+        sessions=described["sessions"],
+        others=described["other"],
         client_report=list(_client(replay.reports)),
         screenshots=_screenshots(replay.reports),
         method=list(_method(tables, replay)),

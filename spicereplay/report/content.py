@@ -35,7 +35,7 @@ class ReportContent:
 
     `start_time_ns` is the capture time of the first packet (nanoseconds since 1970, UTC), `duration_s` the
     time from first to last packet. `tables` maps every name of `schema.TABLES` to a frame with its columns.
-    `sessions` is the list under the same key of `info --json`. `client_report` is a list of groups
+    `sessions` and `others` are the lists `sessions` and `other` of `info --json`. `client_report` is a list of groups
     `(heading, rows)`, a row being `(name, value, note)`; `screenshots` holds `(caption, PNG bytes, width,
     height)`; `method` holds `(term, text)`. `options` are the options the command ran with, as text.
 
@@ -53,6 +53,7 @@ class ReportContent:
     verdict_evidence: Sequence[str] = ()
     quality: Sequence[QualityNote] = ()
     sessions: Sequence[Mapping[str, Any]] = ()
+    others: Sequence[Mapping[str, Any]] = ()
     client_report: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = ()
     screenshots: Sequence[tuple[str, bytes, int, int]] = ()
     method: Sequence[tuple[str, str]] = ()

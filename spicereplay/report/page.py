@@ -80,6 +80,7 @@ def render(content: ReportContent) -> str:
         more_findings=more_findings,
         findings_command=sections.command(content, "findings"),
         gaps=sections.gaps(content),
+        unread=sections.unread(content),
         line=line,
         data=Markup(embedded_json(line.data)),
         pictures=shots,

@@ -104,6 +104,49 @@ def gaps(content: ReportContent) -> TableView:
     )
 
 
+def unread(content: ReportContent) -> TableView:
+    """Return the connections that are no SPICE or cannot be read, and what TCP shows of them, the largest first."""
+    rows = []
+    for other in sorted(content.others, key=lambda o: -(o["bytes_from_server"] + o["bytes_from_client"])):
+        what, detail = str(other["what"]).upper(), str(other["detail"])
+        by_side = ("bytes", "retransmitted_bytes", "zero_windows")
+        rows.append(
+            [
+                str(other["client"]),
+                str(other["server"]),
+                f"{what}: {detail}" if detail else what,
+                number(other["start_s"], 3),
+                number(other["start_s"] + other["duration_s"], 3),
+                *(
+                    number(other[f"{figure}_from_{side}"])
+                    for figure in by_side
+                    for side in ("server", "client")
+                ),
+            ]
+        )
+    again, full = "payload that arrived again", "zero windows: how often it said that it takes nothing now"
+    return rows_view(
+        "unread",
+        (
+            text_heading("client", "client"),
+            text_heading("server", "server"),
+            text_heading("what", "looks like", wrapped=True),
+            number_heading("start_s", "start", "s"),
+            number_heading("end_s", "end", "s"),
+            number_heading("bytes_from_server", "from server", "bytes"),
+            number_heading("bytes_from_client", "from client", "bytes"),
+            number_heading("retransmitted_bytes_from_server", "sent again by server", "bytes", again),
+            number_heading("retransmitted_bytes_from_client", "by client", "bytes", again),
+            number_heading("zero_windows_from_server", "server had no room", "times", full),
+            number_heading("zero_windows_from_client", "client had no room", "times", full),
+        ),
+        rows,
+        caption="Connections that are no SPICE, or whose SPICE cannot be read",
+        why_empty="There are none: all connections in the capture are readable SPICE.",
+        command=command(content, "info"),
+    )
+
+
 def streams(content: ReportContent) -> list[TableView]:
     """Return the streams, the flap notifications, and the places that were no stream."""
     return [

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from spicereplay.bytestream import ByteStream
-from spicereplay.units import MIB
+from spicereplay.units import KIB, MIB
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
 HEADER_BYTES: Final = 5
 FRAGMENT_BYTES: Final = 16 * 1024 + 2048
 """Longest protected fragment of TLS 1.2; 1.3 has a shorter one."""
+CHAIN: Final = 4
+"""Headers that must follow each other before they count."""
+LEAST_CHAIN: Final = 2
+"""As many will do where what is looked at ends with the last of them."""
+LEAST_BYTES: Final = 17
+"""Shortest protected fragment: a byte and its tag."""
+SEARCH_BYTES: Final = 128 * KIB
+"""How far into a stream a record is looked for; a record has 16 KiB at most."""
+_APPLICATION_DATA: Final = bytes([APPLICATION_DATA, 3, 3])
+"""How a record of content begins in TLS 1.2 and 1.3."""
 _WINDOW: Final = MIB
 
 
@@ -61,6 +71,31 @@ def records(stream: ByteStream) -> Iterator[Record | Broken]:
             return
         yield Record(at, header[0], header, fragment)
         at += HEADER_BYTES + length
+
+
+def records_begin(stream: ByteStream) -> int | None:
+    """Return where the first whole records of application data begin in a stream that begins anywhere; None: nowhere.
+
+    `CHAIN` headers have to follow each other, fewer where the stream ends with the last of them.
+    """
+    data = stream.read(0, SEARCH_BYTES)
+    at = data.find(_APPLICATION_DATA)
+    while at >= 0:
+        if _chains(data, at):
+            return at
+        at = data.find(_APPLICATION_DATA, at + 1)
+    return None
+
+
+def _chains(data: bytes, at: int) -> bool:
+    for count in range(CHAIN):
+        if at == len(data):
+            return count >= LEAST_CHAIN
+        length = int.from_bytes(data[at + 3 : at + HEADER_BYTES], "big")
+        if not data.startswith(_APPLICATION_DATA, at) or not LEAST_BYTES <= length <= FRAGMENT_BYTES:
+            return False
+        at += HEADER_BYTES + length
+    return True
 
 
 def _plausible(header: bytes, length: int) -> bool:
