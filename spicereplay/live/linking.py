@@ -51,9 +51,9 @@ async def link(
         wait = f"within {manner.step_s:g} s (--timeout gives it more)"
         raise NotSpice(f"{where}: the server does not complete the link stage {wait}") from None
     except OSError as error:
-        raise NotSpice(
-            f"{where}: the connection broke in the link stage: {error.strerror or error}"
-        ) from None
+        why = f"the connection broke in the link stage: {error.strerror or error}"
+        hint = "" if connection.wire.secure else _MAYBE_TLS
+        raise NotSpice(f"{where}: {why}{hint}") from None
 
 
 async def _stages(
