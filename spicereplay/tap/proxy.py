@@ -256,7 +256,7 @@ class Tap:
         self.connections += 1
         server = _endpoint(theirs.writer.get_extra_info("peername"))
         mask, began_ns = WireMask(self._limits), self._clock()
-        label = f"connection {self.connections}"
+        label = f"connection {self.connections}: {client} → {server}"
         sink = self._recorder.connection(client, server, label, began_ns, mask=mask)
         passage = _Passage(
             client, server, self.connections, began_ns, sink, mask, {Side.CLIENT: ours, Side.SERVER: theirs}
