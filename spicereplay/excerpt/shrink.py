@@ -27,7 +27,7 @@ from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerDisplay
 from spicereplay.recording.script import ChannelScript, Lane, Rows, script_of
 from spicereplay.recording.sessions import Progress, Written, write_scripts
 from spicereplay.replay import Replay, replay
-from spicereplay.replay.screens import DRAW_TYPES
+from spicereplay.replay.damage import DRAW_TYPES
 
 Shows = Callable[[Replay], bool]
 """Whether a replayed capture shows what is looked for."""
