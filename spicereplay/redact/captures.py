@@ -57,7 +57,9 @@ class Payloads:
     def __post_init__(self) -> None:
         streams = [stream for found in self.connections.values() for c in found for stream in c.streams]
         for in_file in (True, False):
-            starts = [np.where(s.offset >= 0, s.offset, -1 - s.offset)[(s.offset >= 0) == in_file] for s in streams]
+            starts = [
+                np.where(s.offset >= 0, s.offset, -1 - s.offset)[(s.offset >= 0) == in_file] for s in streams
+            ]
             lengths = [s.length[(s.offset >= 0) == in_file] for s in streams]
             start = np.concatenate([*starts, np.empty(0, np.int64)])
             length = np.concatenate([*lengths, np.empty(0, np.int64)])
@@ -103,7 +105,9 @@ class Payloads:
         now = self.edits.edited(stream)
         made = bytearray(len(old))
         for (at, was), (_, new) in zip(
-            stream.pieces(position, position + len(old)), now.pieces(position, position + len(old)), strict=True
+            stream.pieces(position, position + len(old)),
+            now.pieces(position, position + len(old)),
+            strict=True,
         ):
             low = at - position
             made[low : low + len(new)] = new
@@ -174,6 +178,8 @@ def write_capture(
                 progress(number, capture.packets)
         if capture.defects.counts[DefectKind.FILE_TRUNCATED, f"record {capture.packets + 1}"]:
             file.write(struct.pack("<II", 6, 32))  # a packet's block that begins and is not there
+        elif capture.defects.counts[DefectKind.FILE_DAMAGED, f"record {capture.packets + 1}"]:
+            file.write(struct.pack("<III", 5, 12, 16))  # a block whose two lengths differ
     return emptied
 
 
@@ -258,7 +264,9 @@ def _ip_header(version: int, addresses: bytes, payload_bytes: int, protocol: int
 # --- ryll's ---------------------------------------------------------------------------------------------
 
 
-def write_ryll(capture: Capture, edits: Edits, connections: list[Connection], target: Path, limits: Limits) -> None:
+def write_ryll(
+    capture: Capture, edits: Edits, connections: list[Connection], target: Path, limits: Limits
+) -> None:
     """Write a recording of ryll's as a pcap with the records it had.
 
     A record that is no TCP segment of these connections becomes zeros, as long as it was.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,12 +17,12 @@ from spicereplay.protocol.enums import ChannelType, ServerCommon, ServerMain, Si
 from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.protocol.messages import display, main, playback, port
-from spicereplay.protocol.wire import Message, build, parse
+from spicereplay.protocol.wire import Message, Problem, build, parse
 from spicereplay.recording.script import Lane, lane_of
 from spicereplay.redact.edits import Edits
 from spicereplay.redact.guest_agent import AgentDirection
 from spicereplay.redact.link_stage import neutral_link
-from spicereplay.redact.messages import ELSEWHERE, PLAIN, REPLACED, Neutral, kept_by_choice, learns
+from spicereplay.redact.messages import PLAIN, REPLACED, Neutral, kept_by_choice, learns
 from spicereplay.redact.quiet import TIME_BYTES, silent_packets
 from spicereplay.redact.tunnels import neutral_bodies
 from spicereplay.redact.video import BlackVideo
@@ -158,24 +158,31 @@ class ChannelRedaction:
         if cls is playback.Data:
             if self.how.choices.sound is Sound.KEEP:
                 return body, Kind.SOUND
-            return (body[:TIME_BYTES] + self._sound.get(row, b"")).ljust(len(body), b"\0")[: len(body)], Kind.SOUND
+            return (body[:TIME_BYTES] + self._sound.get(row, b"")).ljust(len(body), b"\0")[
+                : len(body)
+            ], Kind.SOUND
         if cls in (display.StreamData, display.StreamDataSized):
             if self.how.choices.screen is Screen.KEEP:
                 return body, Kind.FRAMES
             head = cls.MIN_SIZE
-            return (body[:head] + self._frames.get(row, b"")).ljust(len(body), b"\0")[: len(body)], Kind.FRAMES
+            return (body[:head] + self._frames.get(row, b"")).ljust(len(body), b"\0")[
+                : len(body)
+            ], Kind.FRAMES
         rule, what = REPLACED.get(cls, (None, Kind.UNREAD))
         parsed = parse(cls, body, limits=self.how.limits)
-        if parsed.message is None or parsed.problems:
-            return _numbers(cls, body), what
+        if parsed.message is None:
+            return _before(body, parsed.problems), what
         if what is Kind.DRAWING and getattr(parsed.message, "src_bitmap", None) is not None:
             what = Kind.IMAGES
         message = parsed.message if rule is None else rule(self.how, parsed.message)
         try:
-            new = build(message, layout=parsed.layout)
+            new = bytearray(build(message, layout=parsed.layout))
         except UsageError:
-            return _numbers(cls, body), what
-        return new, what
+            return _before(body, parsed.problems), what
+        for problem in parsed.problems:
+            # A pointer that leads nowhere is not built; it still has to lead nowhere.
+            new[problem.offset : problem.offset + 4] = body[problem.offset : problem.offset + 4]
+        return bytes(new[: len(body)]), what
 
     @staticmethod
     def _inner(index: MessageIndex, row: int) -> list[int]:
@@ -206,10 +213,7 @@ class ChannelRedaction:
         yield at, min(at + 2 + 4 * many, len(body))
 
 
-def _numbers(cls: type[Message], body: bytes) -> bytes:
-    """Return of a malformed body what its declaration says are numbers, as far as they always stand there."""
-    if cls in PLAIN:
-        return body
-    kept = min(cls.prefix_dtype().itemsize, len(body)) if cls.PREFIX else 0
+def _before(body: bytes, problems: Sequence[Problem]) -> bytes:
+    """Return of a malformed body what stands before its first fault: numbers, since contents come last."""
+    kept = min((problem.offset for problem in problems), default=0)
     return body[:kept].ljust(len(body), b"\0")
-

@@ -1,19 +1,20 @@
 """Whether a redacted recording still shows what the original does: its tables, its findings, its verdict.
 
-Both are analysed, decode times taken with a watch that stands still, and compared table by table. `CONTENT` names
-every column that may differ because it tells contents or names, `AS_SESSIONS` the tables that tell how a connection
-travelled where the sessions had to be written in the clear.
+Both are analysed, decode times taken with a watch that ticks once at every look, and compared table by table.
+`CONTENT` names every column that may differ because it tells contents or names, `AS_SESSIONS` the tables that tell how
+a connection travelled where the sessions had to be written in the clear.
 """
 
 from __future__ import annotations
 
-import re
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from spicereplay.analysis.timeline import Tables
 from spicereplay.limits import Limits
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.replay import Replay
+from spicereplay.units import NS_PER_US
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,28 +32,42 @@ CONTENT: Final[dict[str, frozenset[str]]] = {
 names, addresses or bytes may stand."""
 
 OF_THE_FILE: Final = frozenset(
-    {"file_truncated", "file_damaged", "packet_cut", "packet_malformed", "packet_unsupported", "over_limit"}
+    {
+        "file_truncated",
+        "file_damaged",
+        "packet_cut",
+        "packet_malformed",
+        "packet_unsupported",
+        "over_limit",
+        "zip_damaged",
+    }
 )
 """Kinds of defects of the file itself and of packets that are not there any more."""
 
 AS_SESSIONS: Final = frozenset({"tcp", "tcp_events", "tcp_stalls", "defects", "gaps"})
 """Tables about segments and handshakes of a connection that was written anew."""
 _AS_SESSIONS_COLUMNS: Final[dict[str, frozenset[str]]] = {
+    # A channel ends with its last message then, not with the last segment.
+    "display_silence": frozenset({"end_s", "duration_s"}),
     "channels": frozenset(
-        {"start_s", "end_s", "bytes_from_server", "bytes_from_client", "unparsed_bytes", "closed_by", "gaps", "missing_bytes"}
+        {
+            "start_s",
+            "end_s",
+            "bytes_from_server",
+            "bytes_from_client",
+            "unparsed_bytes",
+            "closed_by",
+            "gaps",
+            "missing_bytes",
+        }
     ),
 }
 _TIME_DIGITS: Final = 6
-_ADDRESS: Final = re.compile(r"\[?[0-9a-fA-F:.]*[:.][0-9a-fA-F:.]+\]?")
-
-
-def _still() -> int:
-    return 0
 
 
 def analysed(found: Replay, limits: Limits) -> Tables:
     """Return the tables of an input as they are compared."""
-    return Tables(found, limits=limits, stopwatch=_still)
+    return Tables(found, limits=limits, stopwatch=count(0, NS_PER_US).__next__)
 
 
 def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
@@ -104,9 +119,7 @@ def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sess
         found.append(f"findings differ: {', '.join(gone) or 'none'} gone, {', '.join(new) or 'none'} new")
     elif not as_sessions:
         titles = [[names.cleaned(str(title)) for title in each["title"]] for each in lists]
-        found += [
-            f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b
-        ]
+        found += [f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b]
     if not as_sessions and not found:
         verdicts = [names.cleaned(str(tables.verdict)) for tables in (before, after)]
         if verdicts[0] != verdicts[1]:

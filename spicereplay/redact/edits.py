@@ -44,8 +44,7 @@ class Edits:
         known = self._copies.get(id(buffer))
         if known is not None:
             return known[1]
-        with memoryview(buffer) as view:
-            made = _copy(view)
+        made = _copy(buffer)
         self._copies[id(buffer)] = (buffer, made)  # the buffer is kept, so that its id stays its own
         return made
 
@@ -94,11 +93,11 @@ class Edits:
         self._copies.clear()
 
 
-def _copy(view: memoryview) -> mmap.mmap | bytearray:
-    if not len(view):
+def _copy(buffer: Buffer) -> mmap.mmap | bytearray:
+    if not len(buffer):
         return bytearray()
     with tempfile.TemporaryFile() as file:
-        for start in range(0, len(view), MIB):
-            file.write(view[start : start + MIB])
+        for start in range(0, len(buffer), MIB):
+            file.write(bytes(buffer[start : start + MIB]))
         file.flush()
         return mmap.mmap(file.fileno(), 0)

@@ -1,7 +1,8 @@
 """JPEG pictures of blocks of one colour each, as small as they can be, and of exactly the size that is wanted.
 
 Only the mean of each 8 by 8 block (its DC coefficient) is coded, with Huffman tables that hold just the symbols that
-occur. What is missing to the size is a comment. Source: ITU-T T.81 Annexes B, C and F.
+occur. What is missing to the size are zeros behind the end of the image, where no decoder looks: in front of the scan
+they would hide it from whoever looks at the first bytes only. Source: ITU-T T.81 Annexes B, C and F.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from typing import Final
 from spicereplay.codecs.base import Data
 from spicereplay.codecs.jpeg_markers import BARE_MARKERS, DHT, DQT, EOI, SOS, STARTS_OF_FRAME
 
-_COM: Final = 0xFE
 _SOF0: Final = 0xC0
 _STEP: Final = 128
 """Quantisation step of every coefficient: -8 of it is black in the luminance."""
 _BLACK: Final = -8
-_LONGEST_SEGMENT: Final = 65_535
 
 
 def frame_header(data: Data) -> bytes | None:
@@ -67,8 +66,8 @@ def black(frame: bytes, size: int) -> bytes | None:
         bits,
         b"\xff\xd9",
     ]
-    padding = _padding(size - sum(map(len, parts)))
-    return None if padding is None else b"".join((parts[0], padding, *parts[1:]))
+    whole = b"".join(parts)
+    return whole.ljust(size, b"\0") if len(whole) <= size else None
 
 
 def _black_bits(width: int, height: int, factors: list[tuple[int, int]]) -> bytes:
@@ -88,15 +87,3 @@ def _black_bits(width: int, height: int, factors: list[tuple[int, int]]) -> byte
 
 def _segment(marker: int, payload: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2, "big") + payload
-
-
-def _padding(count: int) -> bytes | None:
-    """Return that many bytes which mean nothing before a marker: comments, or fill bytes (B.1.1.2)."""
-    if count < 0:
-        return None
-    parts = []
-    while count >= 4:
-        length = min(count - 2, _LONGEST_SEGMENT)
-        parts.append(_segment(_COM, bytes(length - 2)))
-        count -= length + 2
-    return b"".join(parts) + b"\xff" * count

@@ -59,7 +59,9 @@ def glz_copy(count: int, images: int, offset: int, bias: int) -> bytes:
         return bytes([token | offset & 15, offset >> 4, len(far) << 6 | images & 63]) + far
     far = images.to_bytes((images.bit_length() + 7) // 8, "little")
     last = offset >> 12
-    middle = bytes([token | 16 | offset & 15, offset >> 4 & 255, len(far) << 6 | (last > 31) << 5 | last & 31])
+    middle = bytes(
+        [token | 16 | offset & 15, offset >> 4 & 255, len(far) << 6 | (last > 31) << 5 | last & 31]
+    )
     return middle + far + (bytes([last >> 5]) if last > 31 else b"")
 
 

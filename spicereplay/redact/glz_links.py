@@ -8,7 +8,9 @@ Source: spice-wire.md 9.2.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from spicereplay.codecs.glz import GlzReferenceMissing, decode_glz, inflate_glz, parse_glz_header
 from spicereplay.codecs.window import GlzWindow
@@ -22,7 +24,7 @@ from spicereplay.redact.encode_lz import references
 from spicereplay.replay.order import screen_order
 from spicereplay.session.log import SessionLog
 
-_HEADER = 33
+_HEADER: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Lack:
     """How many image ids back."""
     offset: int
     """Pixel of that image: the last one of an image that is partly known, the first one of one that is not there."""
+    broken: bool = False
+    """It cannot be decoded at all."""
 
 
 Lacks = Mapping[int, Lack]
@@ -40,10 +44,7 @@ Lacks = Mapping[int, Lack]
 
 
 def lacks_of(session: SessionLog, limits: Limits) -> Lacks:
-    """Return what the GLZ images of a session lack. Nothing is decoded where all of its displays are there whole."""
-    displays = session.of(ChannelType.DISPLAY)
-    if all(log.link is not None and not log.gaps for log in displays):
-        return {}
+    """Return what the GLZ images of a session lack; they are decoded for that."""
     window = GlzWindow(limits)
     found: dict[int, Lack] = {}
     order = screen_order(session)
@@ -71,6 +72,7 @@ def images_of(message: object) -> Iterator[Image]:
 
 def _look(image: Image, window: GlzWindow, found: dict[int, Lack], limits: Limits) -> None:
     data = image.data
+    inner = b""
     try:
         if isinstance(data, ZlibGlz):
             inner = inflate_glz(data.data, data.glz_data_size, limits=limits)
@@ -95,4 +97,5 @@ def _look(image: Image, window: GlzWindow, found: dict[int, Lack], limits: Limit
         if lack is not None and (lack.offset == 0 or header.id in window.partial_ids):
             found[header.id] = lack
     except DecodeError:
-        return
+        with suppress(DecodeError):
+            found[parse_glz_header(inner).id] = Lack(0, 0, broken=True)

@@ -34,7 +34,8 @@ def windows(data: bytes | memoryview) -> Words:
         return np.empty(0, np.uint64)
     flat = np.frombuffer(data, np.uint8)
     view = np.lib.stride_tricks.sliding_window_view(flat, WINDOW)
-    return np.ascontiguousarray(view).view("<u8").reshape(-1)
+    words: Words = np.ascontiguousarray(view).view("<u8").reshape(-1)
+    return words
 
 
 def telling(words: Words, *, textual: bool) -> Words:
@@ -42,10 +43,12 @@ def telling(words: Words, *, textual: bool) -> Words:
     words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= _MOST_ZEROS]
     cells = words.view(np.uint8).reshape(-1, WINDOW)
     if textual:
-        return words[(cells != cells[:, :1]).any(axis=1)]
+        mixed: Words = words[(cells != cells[:, :1]).any(axis=1)]
+        return mixed
     ordered = np.sort(cells, axis=1)
     values = 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
-    return words[values > _FEW_VALUES]
+    varied: Words = words[values > _FEW_VALUES]
+    return varied
 
 
 Pieces = Callable[[], Iterable[tuple[bytes, bytes, bool]]]
@@ -97,4 +100,4 @@ def _among(words: Words, known: Words) -> npt.NDArray[np.bool_]:
     if not len(known) or not len(words):
         return np.zeros(len(words), np.bool_)
     at = np.minimum(np.searchsorted(known, words), len(known) - 1)
-    return known[at] == words
+    return np.equal(known[at], words)

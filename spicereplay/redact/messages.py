@@ -164,7 +164,9 @@ def _zeroed(*names: str) -> Rule:
     """Return a rule that fills fields of bytes with zeros."""
 
     def rule(how: Neutral, message: Any) -> Message:
-        made: Message = replace(message, **{name: bytes(len(getattr(message, name) or b"")) for name in names})
+        made: Message = replace(
+            message, **{name: bytes(len(getattr(message, name) or b"")) for name in names}
+        )
         return made
 
     return rule
@@ -195,11 +197,11 @@ def _target(how: Neutral, message: Any) -> Message:
     """Replace host and certificate of a migration's target."""
     where = message if isinstance(message, main.MigrateSwitchHost) else message.dst_info
     fields = {}
-    for field in ("host_data", "cert_subject_data"):
-        value = getattr(where, field)
+    for name in ("host_data", "cert_subject_data"):
+        value = getattr(where, name)
         if value is not None:
             how.names.learn(_text(value))
-            fields[field] = _host(how.names, value) if field == "host_data" else same_length(value)
+            fields[name] = _host(how.names, value) if name == "host_data" else same_length(value)
     made: Message = (
         replace(where, **fields) if where is message else replace(message, dst_info=replace(where, **fields))
     )
@@ -229,29 +231,29 @@ def _text(value: bytes) -> str:
 def _drawing(how: Neutral, message: Any) -> Message:
     """Replace images, brushes, masks and glyphs of any draw message."""
     fields: dict[str, object] = {}
-    for field in message.__match_args__:
-        value = getattr(message, field)
+    for name in message.__match_args__:
+        value = getattr(message, name)
         if isinstance(value, Image):
-            fields[field] = how.image(value)
+            fields[name] = how.image(value)
         elif isinstance(value, Brush):
-            fields[field] = how.brush(value)
+            fields[name] = how.brush(value)
         elif isinstance(value, QMask):
-            fields[field] = how.mask(value)
+            fields[name] = how.mask(value)
         elif isinstance(value, String):
-            fields[field] = _line(value)
-        elif field in ("src_color", "true_color"):
-            fields[field] = _BLACK
+            fields[name] = _line(value)
+        elif name in ("src_color", "true_color"):
+            fields[name] = _BLACK
     made: Message = replace(message, **fields)
     return made
 
 
 def _line(line: String) -> String:
     """Return a line of empty glyphs of the same sizes."""
-    fields = {}
-    for field in ("glyphs_a1", "glyphs_a4", "glyphs_a8"):
-        glyphs = getattr(line, field)
+    fields: dict[str, Any] = {}
+    for name in ("glyphs_a1", "glyphs_a4", "glyphs_a8"):
+        glyphs = getattr(line, name)
         if glyphs is not None:
-            fields[field] = tuple(replace(glyph, data=bytes(len(glyph.data))) for glyph in glyphs)
+            fields[name] = tuple(replace(glyph, data=bytes(len(glyph.data))) for glyph in glyphs)
     return replace(line, **fields)
 
 
@@ -305,15 +307,13 @@ REPLACED: Final[dict[type[Message], tuple[Rule, Kind]]] = {
     playback.Mode: (_zeroed("data"), Kind.SOUND),
     port.Init: (_port_name, Kind.NAMES),
     smartcard.Data: (_zeroed("data"), Kind.SMARTCARD),
-    **{cls: (_drawing, Kind.DRAWING) for cls in _DRAWS},
+    **dict.fromkeys(_DRAWS, (_drawing, Kind.DRAWING)),
 }
 
 
 def kept_by_choice(cls: type[Message], choices: Choices) -> bool:
-    """Say whether messages of a class stay because the user wants pictures or sound kept."""
-    if choices.screen is Screen.KEEP and (cls in _DRAWS or cls in (cursor.Init, cursor.Set)):
-        return True
-    return False
+    """Say whether messages of a class stay because the user wants pictures kept."""
+    return choices.screen is Screen.KEEP and (cls in _DRAWS or cls in (cursor.Init, cursor.Set))
 
 
 def learns(cls: type[Message]) -> bool:

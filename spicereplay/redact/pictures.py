@@ -1,7 +1,7 @@
 """Images of draw messages, replaced by black ones of the same codec, size in pixels and size in bytes.
 
 What a compressed image is longer than its black twin is filled up in a way that decoders take: zero bytes behind the
-last code of QUIC, LZ, GLZ and zlib, literals instead of copies in LZ4, a comment in JPEG. The numbers of the GLZ
+last code of QUIC, LZ, GLZ, zlib and JPEG, literals instead of copies in LZ4. The numbers of the GLZ
 window are kept, so that what could be referred to still can.
 Source: spice-wire.md 8 and 9.
 """
@@ -21,7 +21,9 @@ import lz4.block
 from spicereplay.codecs.bitmap import BITS, BitmapFormat
 from spicereplay.codecs.glz import inflate_glz, parse_glz_header
 from spicereplay.codecs.lz import INDEX_BITS, LzType, parse_lz_header
+from spicereplay.codecs.palette import palette_of
 from spicereplay.codecs.quic import QuicType, parse_quic_header
+from spicereplay.display.images import decode_alone
 from spicereplay.errors import DecodeError
 from spicereplay.limits import Limits
 from spicereplay.protocol.enums import ImageType
@@ -32,6 +34,7 @@ from spicereplay.protocol.messages.images import (
     JpegAlpha,
     LzPlt,
     Palette,
+    SurfaceImage,
     ZlibGlz,
 )
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
@@ -50,24 +53,71 @@ _REACH: Final = 64 * 1024
 def blank_image(image: Image, limits: Limits, lacks: Lacks) -> Image:
     """Return a black image as large as `image`, in pixels and in bytes; `lacks` says which GLZ images lack what.
 
-    Data that its own codec cannot read, or that is too short to be a whole image, becomes zero bytes behind its
-    header: it cannot be decoded before and after.
+    An image that cannot be decoded becomes one that cannot be decoded either, for the same reason where one is found.
     """
+    blank = _blank_image(image, limits, lacks)
+    if image.descriptor.type in _DEPENDENT or image.data is None or isinstance(image.data, SurfaceImage):
+        return blank
+    fault = _fault(image, limits)
+    if fault is None:
+        return blank
+    fallback = blank
+    for kept in (_LONGEST_HEADER, 16, _LZ4_HEADER, 0):
+        for fill in (b"\0", b"\xff"):
+            tried = _with_data(blank, image.data.data[:kept], fill)
+            found = _fault(tried, limits)
+            if found == fault:
+                return tried
+            fallback = tried if found is not None else fallback
+    return fallback
+
+
+def _with_data(image: Image, head: bytes, fill: bytes) -> Image:
+    """Return an image whose data begins with `head` and is filled up to its length."""
+    data = image.data
+    assert data is not None, "it has data"
+    assert not isinstance(data, SurfaceImage), "nobody decodes a surface"
+    size = len(data.data)
+    return replace(image, data=replace(data, data=head.ljust(size, fill)[:size]))
+
+
+_DEPENDENT: Final = (ImageType.GLZ_RGB, ImageType.ZLIB_GLZ_RGB)
+_LONGEST_HEADER: Final = _LZ_HEADER
+_NO_COLOURS: Final = (0,) * 256
+
+
+def _fault(image: Image, limits: Limits) -> str | None:
+    """Return why an image that depends on no other cannot be decoded; None: it can."""
+    try:
+        decode_alone(image, palette_of(_NO_COLOURS, rgb16=False), limits)
+    except DecodeError as error:
+        return str(error.reason)
+    return None
+
+
+def _blank_image(image: Image, limits: Limits, lacks: Lacks) -> Image:
     data = image.data
     if isinstance(data, Bitmap):
-        return replace(image, data=replace(data, palette=_blank_palette(data.palette), data=bytes(len(data.data))))
+        return replace(
+            image, data=replace(data, palette=_blank_palette(data.palette), data=bytes(len(data.data)))
+        )
     if isinstance(data, LzPlt):
         blank = _blank(blank_lz, data.data, limits)
         return replace(image, data=replace(data, palette=_blank_palette(data.palette), data=blank))
     if isinstance(data, ZlibGlz):
-        return replace(image, data=replace(data, data=blank_zlib_glz(data.data, data.glz_data_size, limits, lacks)))
+        return replace(
+            image, data=replace(data, data=blank_zlib_glz(data.data, data.glz_data_size, limits, lacks))
+        )
     if isinstance(data, JpegAlpha):
         cut = min(data.jpeg_size, len(data.data))
         alpha = _blank(blank_lz, data.data[cut:], limits)
         return replace(image, data=replace(data, data=blank_jpeg(data.data[:cut]) + alpha))
     if isinstance(data, BinaryData):
         size = image.descriptor.width, image.descriptor.height
-        return replace(image, data=replace(data, data=_blank_binary(image.descriptor.type, data.data, size, limits, lacks)))
+        return replace(
+            image,
+            data=replace(data, data=_blank_binary(image.descriptor.type, data.data, size, limits, lacks)),
+        )
     return image
 
 
@@ -147,6 +197,8 @@ def blank_glz(data: bytes, limits: Limits, lacks: Lacks = NOTHING) -> bytes:
         planes = [(b"\0", 2)]
     codes = b""
     lack = lacks.get(header.id)
+    if lack is not None and lack.broken:
+        return data[:_GLZ_HEADER].ljust(len(data), b"\0")
     for unit, bias in planes:
         copied = bias + 1 if lack is not None and not codes and count > bias else 0
         codes += encode_lz.glz_tokens(count - copied, unit, bias)

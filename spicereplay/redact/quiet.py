@@ -9,7 +9,7 @@ Source: RFC 6716 3.1, 3.2.5 and 4.1; spice-wire.md 14.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from spicereplay.limits import Limits
 from spicereplay.session.log import ChannelLog
 
 if TYPE_CHECKING:
-    import av
+    pass
 
 TIME_BYTES: Final = 4
 """The field `time` before the sound. Source: spice-wire.md 14."""
@@ -101,7 +101,7 @@ def _quiet_frame(milliseconds: float) -> bytes | None:
     from av.audio.frame import AudioFrame
 
     try:
-        context = cast("av.AudioCodecContext", av.CodecContext.create("libopus", "w"))
+        context = av.CodecContext.create("libopus", "w")
     except av.codec.codec.UnknownCodecError:
         return None
     context.sample_rate, context.layout, context.format = _RATE, "mono", "s16"

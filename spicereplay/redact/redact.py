@@ -21,6 +21,7 @@ from typing import Final
 
 from spicereplay.bugreport.directory import InputKind, detect
 from spicereplay.bugreport.report import PCAP, BugReport
+from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.redact.check import analysed, differences
@@ -29,7 +30,7 @@ from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.reports import Cleaned, blank_png
 from spicereplay.redact.run import Redaction
-from spicereplay.redact.what import TEXTUAL, Choices, Kind, Screen
+from spicereplay.redact.what import SAFE, TEXTUAL, Choices, Kind, Screen
 from spicereplay.replay import Progress, Replay, replay
 from spicereplay.units import MIB
 
@@ -106,7 +107,7 @@ def redact(
     path: str | Path,
     output: str | Path,
     *,
-    choices: Choices = Choices(),
+    choices: Choices = SAFE,
     force: bool = False,
     keylog: str | Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -134,7 +135,8 @@ def redact(
             job.counts += redaction.counts
             if redaction.as_sessions:
                 job.remarks.append(
-                    "sessions were under TLS, WebSocket or a proxy: they are written in the clear, without how they travelled"
+                    "sessions were under TLS, WebSocket or a proxy: they are written in the clear, without how they "
+                    "travelled"
                 )
         elif found.kind is InputKind.BUG_REPORT:
             _learn_reports(job, before.reports)
@@ -160,7 +162,12 @@ def _check(job: _Job, before: Replay, made: Path) -> None:
     left = left_over(pieces, lambda: _contents(made))
     if left:
         wrong.append(f"{len(left)} stretches of what was replaced are still there")
-    texts = {form for text in job.texts if len(text) >= WINDOW for form in (text.encode(), json.dumps(text)[1:-1].encode())}
+    texts = {
+        form
+        for text in job.texts
+        if len(text) >= WINDOW
+        for form in (text.encode(), json.dumps(text)[1:-1].encode())
+    }
     said = sum(any(text in data for data in _contents(made)) for text in texts)
     if said:
         wrong.append(f"{said} texts that were replaced are still there")
@@ -177,7 +184,9 @@ def _contents(made: Path) -> Iterable[bytes]:
     for path in paths:
         if path != made:
             yield path.name.encode()
-        if zipfile.is_zipfile(path):
+        if zipfile.is_zipfile(
+            path
+        ):  # a zip without a directory has its members stored, to be read as they lie
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     yield name.encode()
@@ -224,14 +233,15 @@ def _report_zip(job: _Job, found: Replay, report: BugReport) -> bytes:
                 job.left_out.append(name)
                 continue
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        end = archive.fp.tell() if archive.fp is not None else 0
     job.left_out += report.unknown_files
     job.counts[Kind.MEMBERS] += len(report.unknown_files)
-    return out.getvalue()
+    # A zip that had lost its directory has none: it is a finding.
+    damaged = found.defects.counts[DefectKind.ZIP_DAMAGED, report.label]
+    return out.getvalue()[:end] if damaged else out.getvalue()
 
 
 def _member(job: _Job, report: BugReport, name: str) -> bytes | None:
-    from spicereplay.defects import DefectLog
-
     limits = job.limits
     data = report.container.read(report.prefix + name, limits.zip_image_bytes, DefectLog())
     if data is None:
@@ -244,10 +254,10 @@ def _file(job: _Job, name: str, data: bytes) -> bytes | None:
     kind = PurePosixPath(name).suffix.lower()
     if kind == ".json":
         cleaned = Cleaned(job.names, job.limits)
-        made = cleaned.json(data)
+        text = cleaned.json(data)
         job.counts[Kind.REPORTED] += cleaned.count
         job.texts += cleaned.removed
-        return made
+        return text
     if kind == ".png":
         if job.choices.screen is Screen.KEEP:
             return data

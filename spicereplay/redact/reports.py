@@ -35,6 +35,7 @@ _KEPT_TEXTS: Final = frozenset(
         "mjpeg_decoder_backend",
         "video_decoder_backend",
         "event_type",
+        "gap_key",
         "kind",
         "severity",
         "source",
@@ -77,12 +78,13 @@ class Cleaned:
             for each in value:
                 self.learn(each)
 
-    def json(self, data: bytes) -> bytes | None:
-        """Return a JSON file made neutral, laid out as the client does; None for what is no JSON."""
+    def json(self, data: bytes) -> bytes:
+        """Return a JSON file made neutral, laid out as the client does; for what is no JSON the beginning of one."""
         try:
             value = json.loads(data)
         except (ValueError, RecursionError):
-            return None
+            self.count += 1
+            return b"{"
         return json.dumps(self.value(value, ""), indent=2, ensure_ascii=False).encode()
 
     def value(self, value: Any, name: str) -> Any:
@@ -97,7 +99,11 @@ class Cleaned:
 
     def _member(self, name: str) -> str:
         """Return the name of a member: opcodes and identifiers stay."""
-        return name if re.fullmatch(r"[A-Za-z0-9_ .-]{1,64}", name) and not self.names.holds_private(name) else HIDDEN
+        return (
+            name
+            if re.fullmatch(r"[A-Za-z0-9_ .-]{1,64}", name) and not self.names.holds_private(name)
+            else HIDDEN
+        )
 
     def _text(self, text: str, name: str) -> str:
         if name in _HOSTS:

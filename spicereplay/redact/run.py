@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,10 +20,9 @@ from spicereplay.redact.channels import ChannelRedaction, learn_names
 from spicereplay.redact.edits import Edits
 from spicereplay.redact.glz_links import lacks_of
 from spicereplay.redact.messages import Neutral
-from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.sealed import neutral_tls
 from spicereplay.redact.video import BlackVideo
-from spicereplay.redact.what import Choices, Kind
+from spicereplay.redact.what import Kind
 from spicereplay.replay import Progress, Replay, identify, ryll
 from spicereplay.session.log import ChannelLog, SessionLog
 

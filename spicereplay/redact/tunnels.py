@@ -97,7 +97,9 @@ def _in_order(log: ChannelLog, limits: Limits) -> Iterator[tuple[Side, int, byte
 def carried(log: ChannelLog, side: Side, row: int, limits: Limits) -> bytes | None:
     """Return the inner bytes of one message; None where it cannot be read."""
     index = log.index(side)
-    message = registry.parse_message(log.channel, side, int(index.type[row]), index.body(row), limits=limits).message
+    message = registry.parse_message(
+        log.channel, side, int(index.type[row]), index.body(row), limits=limits
+    ).message
     if isinstance(message, Data):
         return message.data
     if not isinstance(message, CompressedData):
@@ -174,7 +176,9 @@ def _bulk_header(own: bytes | bytearray) -> int:
 _FRAME: Final = struct.Struct("<qH")
 _METHODS: Final = b"|".join(sorted(method.encode() for method in METHODS))
 _HEAD: Final = re.compile(
-    rb"(?:(?P<method>" + _METHODS + rb") (?P<target>[^ \r\n]{1,4096}) HTTP/1\.[01]|HTTP/1\.[01] \d{3}(?P<reason>[^\r\n]*))\r?\n"
+    rb"(?:(?P<method>"
+    + _METHODS
+    + rb") (?P<target>[^ \r\n]{1,4096}) HTTP/1\.[01]|HTTP/1\.[01] \d{3}(?P<reason>[^\r\n]*))\r?\n"
     rb"(?P<fields>(?:[^\r\n]+\r?\n)*)\r?\n"
 )
 _FIELD: Final = re.compile(rb"(?m)^([^:\r\n]*):([ \t]*)([^\r\n]*)")

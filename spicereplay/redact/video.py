@@ -3,7 +3,7 @@
 Where a frame could be decoded by itself its black twin can, and else it is one that changes nothing: a decoder that
 waits for a key frame waits as long as before. What a frame is longer than its twin is filled up with zeros, which
 decoders skip: H.264 and H.265 as `trailing_zero_8bits` behind a unit (Annex B), VP8 behind the last partition, VP9
-behind the frame; in MJPEG it is a comment.
+behind the frame, MJPEG behind the end of the image.
 Source: ITU-T H.264 Annex B; RFC 6386 9; libvpx vp9/vp9_dx_iface.c, decoder_decode; spice-wire.md 10.2.
 """
 
@@ -23,25 +23,30 @@ from spicereplay.redact.pictures import blank_jpeg
 if TYPE_CHECKING:
     import av
 
+_VPX: Final = {"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0", "lag-in-frames": "0"}
+_X26X: Final = "bframes=0:repeat-headers=1:aud=1"
 _ENCODERS: Final = {
-    VideoCodec.VP8: ("libvpx", {"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0", "lag-in-frames": "0"}),
-    VideoCodec.VP9: (
-        "libvpx-vp9",
-        {"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "0", "lag-in-frames": "0"},
-    ),
+    VideoCodec.VP8: ("libvpx", _VPX),
+    VideoCodec.VP9: ("libvpx-vp9", _VPX),
     VideoCodec.H264: (
         "libx264",
-        {"preset": "veryfast", "tune": "zerolatency", "crf": "40", "x264-params": "keyint=infinite:bframes=0:repeat-headers=1"},
+        {
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "crf": "40",
+            "x264-params": f"keyint=infinite:{_X26X}",
+        },
     ),
     VideoCodec.H265: (
         "libx265",
         {
             "preset": "ultrafast",
             "tune": "zerolatency",
-            "x265-params": "keyint=-1:bframes=0:repeat-headers=1:info=0:log-level=none:pools=none:frame-threads=1",
+            "x265-params": f"keyint=-1:{_X26X}:info=0:log-level=none:pools=none:frame-threads=1",
         },
     ),
 }
+"""FFmpeg's encoders: no look-ahead, no reordering, one key frame, parameter sets and delimiters in the stream."""
 _CODECS: Final = {codec.name.lower(): codec for codec in VideoCodec}
 _START: Final = re.compile(b"\0\0\1")
 _BLACK: Final = (16, 128, 128)
@@ -60,7 +65,9 @@ def is_key(codec: VideoCodec, data: bytes) -> bool:
         case VideoCodec.H264:
             return any(kind == 5 or (kind == 6 and first == 6) for kind, first in _h264_units(data))
         case VideoCodec.H265:
-            return any(16 <= data[m.end()] >> 1 & 63 <= 21 for m in _START.finditer(data) if m.end() < len(data))
+            return any(
+                16 <= data[m.end()] >> 1 & 63 <= 21 for m in _START.finditer(data) if m.end() < len(data)
+            )
     return True
 
 
@@ -83,7 +90,9 @@ class _Black:
     def packet(self, number: int) -> bytes:
         """Return the packet of that number since the key frame."""
         if self.codec in (VideoCodec.VP8, VideoCodec.VP9):
-            number = min(number, 2)  # they do not number their frames: one that changes nothing can be repeated
+            number = min(
+                number, 2
+            )  # they do not number their frames: one that changes nothing can be repeated
         while len(self.packets) <= number:
             self.packets.append(self._next())
         return self.packets[number]
@@ -136,7 +145,9 @@ class BlackVideo:
                 size = int(columns.size[frame])
                 row = int(columns.row[frame])
                 if codec is None:
-                    made[row] = blank_jpeg(data).ljust(size, b"\0") if data[:2] == b"\xff\xd8" else bytes(size)
+                    made[row] = (
+                        blank_jpeg(data).ljust(size, b"\0") if data[:2] == b"\xff\xd8" else bytes(size)
+                    )
                 elif codec is VideoCodec.MJPEG:
                     made[row] = blank_jpeg(data.ljust(size, b"\0"))
                 else:

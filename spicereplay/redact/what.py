@@ -76,3 +76,7 @@ class Choices:
 
     screen: Screen = Screen.BLANK
     sound: Sound = Sound.SILENCE
+
+
+SAFE = Choices()
+"""What is chosen unless the user says otherwise."""
