@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interop.xspice import PATIENCE_S, require, spice_gtk, stop, tcpdump, xspice
+from interop.gtk_client import PATIENCE_S, paint, require, spice_gtk, stop, tcpdump
+from interop.xspice import Xspice, free_port, xspice
 from support.tls_peers import Peers
 
 import spicereplay as sr
@@ -100,13 +101,13 @@ def assert_same(ours: Path, theirs: Path) -> None:
         assert len(mine) == len(wire)
 
 
-def draw(server: Any, **properties: str | int) -> None:
+def draw(server: Xspice, **properties: str | int) -> None:
     """A client that looks on while the picture changes, types, and leaves."""
     with spice_gtk(**properties) as client:
         client.wait_for("marked")
-        server.paint(1.5)
+        paint(server, 1.5)
         client.keys(30, 48, 46)
-        server.paint(0.5)
+        paint(server, 0.5)
         client.leave()
         assert "event 1 error-auth" not in client.said
 
@@ -114,7 +115,7 @@ def draw(server: Any, **properties: str | int) -> None:
 def test_what_is_recorded_is_what_tcpdump_saw(tmp_path: Path) -> None:
     recording, wire = tmp_path / "tap.pcapng", tmp_path / "wire.pcap"
     with (
-        xspice(tmp_path / "x", password="opensesame") as server,
+        xspice(tmp_path, password="opensesame") as server,
         tcpdump(wire, server.port),
         tap("0", "--to", f"127.0.0.1:{server.port}", "--record", recording) as running,
     ):
@@ -151,11 +152,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tls_on_both_sides_is_recorded_in_the_clear(tmp_path: Path, certificates: Path) -> None:
-    """Main in the clear, as the server has it; display and the others by the TLS port."""
     recording = tmp_path / "tap.pcapng"
-    with xspice(tmp_path / "x", certificates=certificates) as server:
+    tls_port = free_port()
+    with xspice(tmp_path, tls_port=str(tls_port), x509_dir=str(certificates)) as server:
         words = ["0", "--to", f"127.0.0.1:{server.port}", "--record", recording]
-        words += ["--tls-listen", "0", "--tls-to", f"127.0.0.1:{server.tls_port}"]
+        words += ["--tls-listen", "0", "--tls-to", f"127.0.0.1:{tls_port}"]
         words += ["--tls-cert", certificates / "rsa.pem"]
         words += ["--ca", certificates / "ca-cert.pem", "--host-subject", "CN=Spice.Test"]
         with tap(*words, listeners=2) as running:
@@ -175,8 +176,9 @@ def test_tls_on_both_sides_is_recorded_in_the_clear(tmp_path: Path, certificates
 
 def test_a_server_with_another_subject_is_not_talked_to(tmp_path: Path, certificates: Path) -> None:
     recording = tmp_path / "tap.pcapng"
-    with xspice(tmp_path / "x", certificates=certificates) as server:
-        words = ["0", "--to", f"127.0.0.1:{server.tls_port}", "--to-tls", "--record", recording]
+    tls_port = free_port()
+    with xspice(tmp_path, tls_port=str(tls_port), x509_dir=str(certificates)):
+        words = ["0", "--to", f"127.0.0.1:{tls_port}", "--to-tls", "--record", recording]
         words += ["--ca", certificates / "ca-cert.pem", "--host-subject", "CN=somebody else"]
         with tap(*words) as running:
             with spice_gtk(port=running.ports[0]):
