@@ -35,6 +35,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     while data := await reader.read(65_536):
         writer.write(data)
         await writer.drain()
+    writer.close()
 
 
 async def says_back(wire: Wire, data: bytes = b"hello") -> None:
