@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +14,9 @@ from spicereplay.cli.common import Force, complain, verb
 
 if TYPE_CHECKING:
     from spicereplay.tap.proxy import Event, Route
+
+SWITCH_SECONDS: Final = 0.000_2
+"""How long a thread may keep the interpreter to itself (5 ms by default): what passes waits for the one that writes."""
 
 
 @verb
@@ -145,6 +149,7 @@ def tap(
         return time.monotonic_ns() + offset_ns
 
     _warn(routes, insecure)
+    sys.setswitchinterval(SWITCH_SECONDS)
     comment = "recorded by a tap between clients and server"
     with Recorder.open(
         record, rotation=rotation, force=force, interface="tap", comment=comment, started_ns=clock()
