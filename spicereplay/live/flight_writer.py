@@ -105,6 +105,7 @@ class ReportWriter:
             if job is None:
                 return
             self._write(job)
+            self._jobs.task_done()
 
     def _write(self, job: Job) -> None:
         contents = replace(
