@@ -1,0 +1,324 @@
+"""Captures and reports made fit for strangers: nothing private is left, and they show the same."""
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from spicereplay.analysis.timeline import Tables
+from spicereplay.capture.connection import Endpoint
+from spicereplay.capture.frames import path, tcp_frame
+from spicereplay.capture.writer import PcapngWriter
+from spicereplay.cli.app import app
+from spicereplay.errors import NoSpiceError, OutputExistsError, UsageError
+from spicereplay.protocol import agent
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.messages import common, inputs, main
+from spicereplay.protocol.registry import iter_declarations
+from spicereplay.protocol.wire import Message, build
+from spicereplay.recording.handshake import FILLER_KEY
+from spicereplay.redact import redact as module
+from spicereplay.redact.messages import ELSEWHERE, PLAIN, REPLACED
+from spicereplay.redact.redact import RedactionFailed, redact
+from spicereplay.redact.what import Choices, Kind, Screen, Sound
+from spicereplay.replay import replay
+
+ROOT = Path(__file__).parent.parent.parent
+CAPTURES = sorted((ROOT / "fixtures/captures").glob("*/capture.pcap*[pz]"))
+MADE = sorted((ROOT / "fixtures").glob("made/*.pcap"))
+HOSTILE = sorted(p for e in ("pcap", "pcapng", "zip") for p in (ROOT / "fixtures/hostile").glob(f"*.{e}"))
+REPORTS = [
+    *sorted((ROOT / "fixtures/bugreports").glob("*.zip")),
+    ROOT / "fixtures/bugreports/capture-dir-dropped/capture",
+    ROOT / "fixtures/bugreports/auto-snapshots-g2/auto-snapshots",
+]
+SHARED = [
+    *sorted((ROOT.parent / "shared").glob("captures/*/capture.pcap")),
+    *sorted((ROOT.parent / "shared").glob("bugreports/*/*.zip")),
+    *sorted((ROOT.parent / "shared").glob("bugreports/*/capture")),
+    *sorted((ROOT.parent / "shared").glob("bugreports/*/auto-snapshots")),
+]
+PRIVATE_WORDS = [b"copied by the client", b"desktop.example.org", b"a.txt", b"video window turns", b"QEMU"]
+
+
+def all_bytes(where: Path) -> bytes:
+    """Return every byte of a file, or of all files of a directory; zips are unpacked."""
+    files = [where] if where.is_file() else sorted(p for p in where.rglob("*") if p.is_file())
+    parts = []
+    for file in files:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                parts += [archive.read(name) for name in archive.namelist()]
+        else:
+            parts.append(file.read_bytes())
+    return b"\0".join(parts)
+
+
+def name_of(path: Path) -> str:
+    return path.name if path.name != "capture.pcap" else path.parent.name
+
+
+@pytest.mark.parametrize("source", [*CAPTURES, *MADE, *HOSTILE, *REPORTS], ids=name_of)
+def test_every_fixture_passes_its_check(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    done = redact(source, target)
+    assert done.path == target
+    written = all_bytes(target)
+    for word in PRIVATE_WORDS:
+        assert word not in written
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("source", SHARED, ids=name_of)
+def test_every_shared_recording_passes_its_check(source: Path, tmp_path: Path, shared: Path) -> None:
+    keys = source.parent / "keys.log"
+    try:
+        redact(source, tmp_path / "out", keylog=keys if keys.exists() else None)
+    except NoSpiceError:
+        assert "no-keys" in str(source)
+
+
+def test_findings_and_messages_stay_and_pictures_do_not(fixtures: Path, tmp_path: Path) -> None:
+    source, target = fixtures / "captures/flap-mjpeg/capture.pcap", tmp_path / "out.pcapng"
+    redact(source, target)
+    with replay(source) as before, replay(target) as after:
+        old, new = Tables(before), Tables(after)
+        for name in ("messages", "channels", "streams", "draws", "tcp_events", "acks", "flaps"):
+            columns = [c for c in old[name].columns if not c.startswith("decode_ms")]
+            assert old[name][columns].equals(new[name][columns]), name
+        assert list(old["findings"]["code"]) == list(new["findings"]["code"])
+    from spicereplay import api
+
+    with api.open(target) as capture:
+        assert capture.frame_at("end").pixels[..., :3].max() <= 1
+
+
+def test_what_the_user_wants_kept_is_kept(fixtures: Path, tmp_path: Path) -> None:
+    source, target = fixtures / "captures/qemu-guest-audio-opus/capture.pcap", tmp_path / "out.pcapng"
+    redact(source, target, choices=Choices(Screen.KEEP, Sound.KEEP))
+    with replay(source) as before, replay(target) as after:
+        for name in (ChannelType.DISPLAY, ChannelType.PLAYBACK):
+            old, new = (found.sessions[0].of(name)[0].server for found in (before, after))
+            assert [old.body(row) for row in range(len(old))] == [new.body(row) for row in range(len(new))]
+
+
+def test_every_message_is_decided_about() -> None:
+    declared = {
+        cls
+        for cls in iter_declarations()
+        if issubclass(cls, Message) and not cls.__module__.endswith("agent")
+    }
+    assert declared == PLAIN | set(REPLACED) | set(ELSEWHERE)
+    assert not PLAIN & set(REPLACED)
+
+
+# --- a capture full of secrets ------------------------------------------------------------------------------
+
+CLIENT, SERVER = Endpoint("10.20.30.40", 50_123), Endpoint("10.20.30.41", 5930)
+VM, HOST, TEXT = "accounting-vm-7", "kvm12.corp.internal", "launch code 8431-xk"
+SECRETS = [
+    VM.encode(),
+    HOST.encode(),
+    TEXT.encode(),
+    b"O=Corp, CN=kvm12",
+    bytes([10, 20, 30, 40]),
+    bytes([10, 20, 30, 41]),
+    b"10.20.30.41",
+    b"tell nobody",
+    b"intranet",
+    bytes(range(100, 116)),
+    b"\x77" * 120 + b"ticket",
+]
+
+
+class Talk:
+    """Writes one TCP connection as it would be captured, in packets of Ethernet."""
+
+    def __init__(self, writer: PcapngWriter, channel: ChannelType, port: int) -> None:
+        self.writer = writer
+        self.time_ns = 1_700_000_000_000_000_000 + port
+        client = Endpoint(CLIENT.address, port)
+        self.ways = {Side.CLIENT: path(client, SERVER), Side.SERVER: path(SERVER, client)}
+        self.sequence = {Side.CLIENT: 100, Side.SERVER: 900}
+        caps = struct.pack("<I", 0b1011)
+        mess = struct.pack("<IBBIII", 0, channel, 0, 1, 0, 18) + caps
+        reply = struct.pack("<I162sIII", 0, FILLER_KEY, 1, 0, 178) + caps
+        self.send(Side.CLIENT, b"REDQ" + struct.pack("<III", 2, 2, len(mess)) + mess)
+        self.send(Side.SERVER, b"REDQ" + struct.pack("<III", 2, 2, len(reply)) + reply)
+        self.send(Side.CLIENT, struct.pack("<I", 1) + b"\x77" * 120 + b"ticket\0\0")
+        self.send(Side.SERVER, bytes(4))
+
+    def send(self, side: Side, data: bytes, again: bytes | None = None) -> None:
+        """Send bytes; `again` are the bytes of a retransmission."""
+        for payload in (data, *(() if again is None else (again,))):
+            self.time_ns += 1_000_000
+            frame = tcp_frame(
+                self.ways[side],
+                payload,
+                sequence=self.sequence[side],
+                acknowledgement=self.sequence[side.other],
+                flags=0x18,
+            )
+            self.writer.write(frame, self.time_ns, comment="tell nobody")
+        self.sequence[side] += len(data)
+
+    def say(self, side: Side, *messages: Message, again: bool = False) -> None:
+        """Send messages with mini headers."""
+        for message in messages:
+            body = build(message)
+            data = struct.pack("<HI", message.TYPES[0], len(body)) + body
+            self.send(side, data, data if again else None)
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """A capture in which something private is in every corner."""
+    target = tmp_path / "secrets.pcapng"
+    with target.open("wb") as file:
+        writer = PcapngWriter(file, interface="intranet", hardware="intranet", comment="tell nobody")
+        # A question for a name, which is no SPICE.
+        writer.write(b"\2" * 12 + b"\x08\x06" + b"intranet".ljust(46, b"\0"), 1_699_999_999_000_000_000)
+        talk = Talk(writer, ChannelType.MAIN, CLIENT.port)
+        talk.say(
+            Side.SERVER,
+            main.Init(7, 1, main.MouseMode(3), main.MouseMode(2), 1, 10, 5000, 0),
+            main.Name(VM.encode() + b"\0"),
+            main.Uuid(bytes(range(100, 116))),
+            common.Notify(1, 1, 1, 0, f"{VM} is low on memory".encode(), b"\0"),
+            common.Notify(2, 1, 1, 0, b"keyboard channel is insecure", b"\0"),
+            common.Notify(3, 1, 1, 0, b"lost 10.20.30.41", b"\0"),
+            main.MigrateSwitchHost(5930, 5931, HOST.encode() + b"\0", b"O=Corp, CN=kvm12\0"),
+        )
+        talk.say(Side.CLIENT, main.AgentStart(10))
+        for data in agent.slices(agent.Clipboard(None, 1, TEXT.encode())):
+            talk.say(Side.CLIENT, main.AgentData(data), again=True)
+        start = f"[vdagent-file-xfer]\nname={TEXT}.odt\nsize=12\n\0".encode()
+        for record in (agent.FileXferStart(4, start), agent.FileXferData(4, 12, b"tell nobody!")):
+            for data in agent.slices(record):
+                talk.say(Side.CLIENT, main.AgentData(data))
+        keys = Talk(writer, ChannelType.INPUTS, CLIENT.port + 1)
+        keys.say(Side.SERVER, inputs.Init(0))
+        for code in (0x1E, 0x30, 0x2E, 0x48E0):
+            keys.say(Side.CLIENT, inputs.KeyDown(code), inputs.KeyUp(code | 0x80))
+    return target
+
+
+def test_nothing_of_a_capture_full_of_secrets_is_left(secrets: Path, tmp_path: Path) -> None:
+    before = secrets.read_bytes()
+    target = tmp_path / "shown.pcapng"
+    done = redact(secrets, target)
+    after = target.read_bytes()
+    for secret in SECRETS:
+        assert secret in before
+        assert secret not in after
+    assert done.counts[Kind.KEYS] == 8
+    assert done.counts[Kind.ADDRESSES] == 2
+    assert done.counts[Kind.PACKETS] == 1
+    assert b"keyboard channel is insecure" in after
+    assert b"192.0.2." not in after, "addresses are numbers in packets"
+
+
+def test_keys_names_and_addresses_have_pseudonyms(secrets: Path, tmp_path: Path) -> None:
+    target = tmp_path / "shown.pcapng"
+    redact(secrets, target)
+    with replay(target) as found:
+        tables = Tables(found, reveal_keys=True)
+        assert set(tables["inputs"]["key"].dropna()) == {"39", "b9"}
+        logs = [log for session in found.sessions for log in session.channels]
+        assert {log.client_address.split(":")[0] for log in logs} <= {"192.0.2.1", "192.0.2.2"}
+        assert {int(log.server_address.split(":")[1]) for log in logs} == {5930}
+        index = next(log for log in logs if log.channel is ChannelType.MAIN).server
+        bodies = {int(index.type[row]): index.body(row) for row in range(len(index))}
+        assert bodies[main.Name.TYPES[0]] == struct.pack("<I", len(VM) + 1) + b"x" * len(VM) + b"\0"
+        assert set(tables["agent_messages"]["type"]) == {"CLIPBOARD", "FILE_XFER_START", "FILE_XFER_DATA"}
+
+
+def test_a_retransmission_is_neutral_too(secrets: Path, tmp_path: Path) -> None:
+    target = tmp_path / "shown.pcapng"
+    redact(secrets, target)
+    with replay(secrets) as before, replay(target) as after:
+        old, new = Tables(before)["tcp"], Tables(after)["tcp"]
+        assert old["retransmitted_bytes"].sum() > 0
+        assert old.equals(new)
+
+
+# --- bug reports --------------------------------------------------------------------------------------------
+
+
+def test_a_report_keeps_its_figures_and_loses_its_words(fixtures: Path, tmp_path: Path) -> None:
+    source, target = fixtures / "bugreports/display-flap-g2.zip", tmp_path / "shown.zip"
+    redact(source, target)
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target) as new:
+        assert old.namelist() == new.namelist()
+        before, after = (json.loads(z.read("metadata.json")) for z in (old, new))
+        assert old.read("session.json").split() == new.read("session.json").split()
+        notices = [n["message"] for n in json.loads(new.read("notifications.json"))]
+    assert before["target_host"] == "desktop.example.org"
+    assert after["target_host"] == "host1.example"
+    assert after["description"] == "(redacted)"
+    assert {k for k in before if before[k] != after[k]} == {"target_host", "description"}
+    assert notices[0] == "Connected to host1.example:5900"
+
+
+# --- the command, and when it fails -------------------------------------------------------------------------
+
+
+def test_the_command_says_what_it_replaced(fixtures: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.pcapng"
+    source = fixtures / "captures/xspice-agent/capture.pcap"
+    run = CliRunner().invoke(app, ["redact", str(source), "-o", str(target)])
+    assert run.exit_code == 0
+    assert run.stdout == f"{target}\n"
+    assert "replaced: 2 clipboard contents" in run.stderr
+    again = CliRunner().invoke(app, ["redact", str(source), "-o", str(target)])
+    assert again.exit_code == 2
+
+
+def test_a_result_that_fails_its_check_is_not_kept(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(pieces: object, outputs: object) -> set[bytes]:
+        return {b"password"}
+
+    monkeypatch.setattr(module, "left_over", leaking)
+    source, target = fixtures / "captures/xspice-agent/capture.pcap", tmp_path / "out.pcapng"
+    run = CliRunner().invoke(app, ["redact", str(source), "-o", str(target)])
+    assert run.exit_code == 1
+    assert "was not kept" in run.stderr
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RedactionFailed):
+        redact(source, target)
+
+
+def test_the_input_is_never_replaced(secrets: Path) -> None:
+    with pytest.raises(OutputExistsError):
+        redact(secrets, secrets)
+    with pytest.raises(UsageError, match="replace the input"):
+        redact(secrets, secrets, force=True)
+    assert secrets.stat().st_size > 0
+
+
+def test_a_leak_is_found(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spicereplay.redact import messages
+
+    def forgetful(how: object, message: Message) -> Message:
+        return message
+
+    # The name is learned, and stays in a notice: the search must see it.
+    monkeypatch.setitem(messages.REPLACED, common.Notify, (forgetful, Kind.NOTICES))
+    target = tmp_path / "out.pcapng"
+    source = tmp_path / "in.pcapng"
+    with source.open("wb") as file:
+        talk = Talk(PcapngWriter(file), ChannelType.MAIN, 50_000)
+        talk.say(
+            Side.SERVER,
+            main.Init(7, 1, main.MouseMode(3), main.MouseMode(2), 0, 10, 5000, 0),
+            main.Name(VM.encode() + b"\0"),
+            common.Notify(1, 1, 1, 0, f"{VM} is low on memory".encode(), b"\0"),
+        )
+    with pytest.raises(RedactionFailed, match="still there"):
+        redact(source, target)
+    assert not target.exists()
