@@ -94,7 +94,7 @@ class WatchApp(App[None]):
     #network, #decoding {{ height: 1fr; }}
     #filter {{ height: 1; border: none; padding: 0 1; background: #1c2430; display: none; }}
     Footer {{ background: #1c2430; }}
-    .tall #top {{ height: 11; }}
+    .tall #top {{ height: 9; }}
     .tall #status {{ height: 4; margin: 1 1 0 1; }}
     .tall #header {{ margin-bottom: 1; }}
     """

@@ -160,7 +160,8 @@ def _headline(view: View, width: int) -> str:
     shown = view.video
     if shown.flap is not None:
         flap = shown.flap
-        return f"{flap.count}{' streams ended' if width >= ROOMY else ''} in {flap.window_s:g} s, mean life {flap.mean_lifetime_s:.1f} s"
+        what = " streams ended" if width >= ROOMY else ""
+        return f"{flap.count}{what} in {flap.window_s:g} s, mean life {flap.mean_lifetime_s:.1f} s"
     if shown.streams:
         return "1 stream" if len(shown.streams) == 1 else f"{len(shown.streams)} streams"
     if shown.light is Light.AMBER and shown.ended_s is not None:

@@ -16,6 +16,7 @@ import spicereplay as sr
 from spicereplay.bugreport import schema
 from spicereplay.bugreport.report import BugReport, read_report
 from spicereplay.bugreport.variants import ReportKind
+from spicereplay.cli.connect import _flight
 from spicereplay.client.agent import AgentDiagnostics, AgentState
 from spicereplay.client.cursor import CursorDiagnostics
 from spicereplay.client.diagnostics import Counting
@@ -580,3 +581,18 @@ def read_png(path: Path) -> np.ndarray:
 
     (shot,) = read(path).screenshots
     return np.asarray(Image.open(io.BytesIO(shot.png)))
+
+
+# --- options of `connect` ----------------------------------------------------------------------------
+
+
+def test_any_of_its_options_switches_it_on(capsys):
+    assert _flight(None, None, None) is None
+    assert _flight(None, None, Path("x")) == FlightOptions(Path("x"))
+    assert _flight(None, 3, None) == FlightOptions(Path("bug-reports"), keep=3)
+    assert _flight(60.0, None, None) == FlightOptions(Path("bug-reports"), 60.0)
+    assert capsys.readouterr().err == ""
+    assert _flight(2.0, None, None).interval_s == 2.0
+    assert "10 s is a good least" in capsys.readouterr().err
+    with pytest.raises(UsageError):
+        _flight(0.0, None, None)

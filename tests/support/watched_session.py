@@ -134,8 +134,8 @@ def streaming() -> tuple[ViewState, int]:
     return state, at(128.0)
 
 
-def flapping() -> tuple[ViewState, int]:
-    """Video that flaps, an agent that froze, a recording with a hole."""
+def flapping(*, hostile: bool = True) -> tuple[ViewState, int]:
+    """Video that flaps, an agent that froze, a recording with a hole; `hostile`: and a server that plays tricks."""
     state = began()
     created(state, 2.0, 1, width=1280, height=720)
     traffic(state, 3, 100)
@@ -154,7 +154,8 @@ def flapping() -> tuple[ViewState, int]:
         live.Flap(time_ns=at(137.0), channel_id=0, count=3, window_s=30.0, mean_lifetime_s=1.1, instants=3)
     )
     told(state, 141.0, "warn", "agent", "the guest agent has not answered for more than 5 s")
-    told(state, 142.5, "info", "server", "[red]not markup[/red] \x1b[31m\u202egnp.exe")
+    if hostile:
+        told(state, 142.5, "info", "server", "[red]not markup[/red] \x1b[31m\u202egnp.exe")
     state.see(
         live.RecordingTrouble(
             time_ns=at(144.0),
