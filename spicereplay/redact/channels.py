@@ -66,7 +66,9 @@ class ChannelRedaction:
         """
         log, limits, choices = self.log, self.how.limits, self.how.choices
         if log.channel is ChannelType.DISPLAY and choices.screen is not Screen.KEEP:
-            self._frames = self.videos.frames(observe_video(log, limits, DefectLog()))
+            self._frames = self.videos.frames(
+                observe_video(log, limits, DefectLog()), limits, blurred=choices.screen is Screen.BLUR
+            )
         if log.channel in (ChannelType.PLAYBACK, ChannelType.RECORD) and choices.sound is Sound.SILENCE:
             self._sound = silent_packets(log, limits)
         if log.channel in _TUNNELS:

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from spicereplay.bytestream import Buffer, ByteStream
-from spicereplay.redact.what import Kind
+from spicereplay.redact.what import TEXTUAL, Kind
 from spicereplay.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A stretch of a stream that was replaced."""
+    """A stretch of a stream that was replaced, if only by what it was already."""
 
     stream: ByteStream
     start: int
@@ -72,7 +72,8 @@ class Edits:
                     copy[where] = piece
                     changed = True
             i += 1
-        if changed:
+        if changed or kind not in TEXTUAL:
+            # A picture that was black already is one that was made from its size.
             self.removed.append(Removed(stream, start, stop, kind))
         return changed
 

@@ -11,6 +11,8 @@ from typing import Final
 _COPY: Final = 32
 """A first byte below is a run of literals. Source: spice-wire.md 9.1."""
 _EXTENDED: Final = 7
+_NEAR: Final = 8191
+"""Distances from here on take two bytes more. Source: spice-wire.md 9.1."""
 
 
 def lz_tokens(count: int, unit: bytes, bias: int) -> bytes:
@@ -38,13 +40,31 @@ def _tokens(count: int, unit: bytes, bias: int, first_length: int, distance: byt
     shortest = bias + 1 - first_length
     if rest < shortest:
         return bytes([rest]) + unit * count
-    length = rest - bias + first_length
+    return b"\0" + unit + _length(rest - bias + first_length, 0, distance)
+
+
+def lz_back(count: int, distance: int, bias: int) -> bytes:
+    """Return the LZ token that copies `count` units from `distance` units back: more than `bias` of them."""
+    far = distance - 1
+    if far < _NEAR:
+        return _length(count - bias + 1, far >> 8, bytes([far & 255]))
+    return _length(count - bias + 1, 31, b"\xff" + (far - _NEAR).to_bytes(2, "big"))
+
+
+def glz_back(count: int, distance: int, bias: int) -> bytes:
+    """Return the GLZ token that copies `count` pixels from `distance` pixels back: more than `bias` of them."""
+    far = distance - 1
+    if far < 1 << 12:
+        return _length(count - bias, far & 15, bytes([far >> 4, 0]))
+    return _length(count - bias, 16 | far & 15, bytes([far >> 4 & 255, far >> 12 & 31]))
+
+
+def _length(length: int, low: int, distance: bytes) -> bytes:
+    """Return a token of a length of at least 1, with the lowest bits of its first byte and what follows the length."""
     if length < _EXTENDED:
-        copied = bytes([length * _COPY])
-    else:
-        full, last = divmod(length - _EXTENDED, 255)
-        copied = bytes([_EXTENDED * _COPY]) + b"\xff" * full + bytes([last])
-    return b"\0" + unit + copied + distance
+        return bytes([length * _COPY | low]) + distance
+    full, last = divmod(length - _EXTENDED, 255)
+    return bytes([_EXTENDED * _COPY | low]) + b"\xff" * full + bytes([last]) + distance
 
 
 def glz_copy(count: int, images: int, offset: int, bias: int) -> bytes:

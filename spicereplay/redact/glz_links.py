@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spicereplay.codecs.glz import GlzReferenceMissing, decode_glz, inflate_glz, parse_glz_header
@@ -20,6 +20,7 @@ from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ImageType, Side
 from spicereplay.protocol.messages.drawing import Brush
 from spicereplay.protocol.messages.images import BinaryData, Image, ZlibGlz
+from spicereplay.redact.blocks import Blocks, blocks_of
 from spicereplay.redact.encode_lz import references
 from spicereplay.replay.order import screen_order
 from spicereplay.session.log import SessionLog
@@ -43,10 +44,19 @@ Lacks = Mapping[int, Lack]
 """GLZ image id to what that image lacks."""
 
 
-def lacks_of(session: SessionLog, limits: Limits) -> Lacks:
-    """Return what the GLZ images of a session lack; they are decoded for that."""
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """What the GLZ images of a session are, by their id."""
+
+    lacks: dict[int, Lack] = field(default_factory=dict)
+    blocks: dict[int, Blocks] = field(default_factory=dict)
+    """Of images that can be decoded; only where they are asked for."""
+
+
+def dictionary_of(session: SessionLog, limits: Limits, *, blocks: bool) -> Dictionary:
+    """Decode the GLZ images of a session and return what they lack, and with `blocks` what they show in blocks."""
     window = GlzWindow(limits)
-    found: dict[int, Lack] = {}
+    found = Dictionary()
     order = screen_order(session)
     for _, which, row in order:
         log = order.logs[which]
@@ -56,7 +66,7 @@ def lacks_of(session: SessionLog, limits: Limits) -> Lacks:
             log.channel, Side.SERVER, int(log.server.type[row]), log.server.body(row), limits=limits
         )
         for image in images_of(parsed.message):
-            _look(image, window, found, limits)
+            _look(image, window, found, limits, blocks)
     return found
 
 
@@ -70,7 +80,7 @@ def images_of(message: object) -> Iterator[Image]:
             yield value
 
 
-def _look(image: Image, window: GlzWindow, found: dict[int, Lack], limits: Limits) -> None:
+def _look(image: Image, window: GlzWindow, found: Dictionary, limits: Limits, blocks: bool) -> None:
     data = image.data
     inner = b""
     try:
@@ -88,14 +98,16 @@ def _look(image: Image, window: GlzWindow, found: dict[int, Lack], limits: Limit
                 lack = Lack(back, int(window.units[other & (len(window.units) - 1)]) - 1)
         size = image.descriptor.width, image.descriptor.height
         try:
-            decode_glz(inner, window, limits=limits, size=size)
+            decoded = decode_glz(inner, window, limits=limits, size=size)
         except GlzReferenceMissing as error:
             lack = Lack(header.id - error.missing_id, 0)
             if error.may_come:
                 window.close_gaps(error.missing_id + 1)
-            decode_glz(inner, window, limits=limits, size=size, partial=True)
+            decoded = decode_glz(inner, window, limits=limits, size=size, partial=True)
+        if blocks:
+            found.blocks[header.id] = blocks_of(decoded.pixels)
         if lack is not None and (lack.offset == 0 or header.id in window.partial_ids):
-            found[header.id] = lack
+            found.lacks[header.id] = lack
     except DecodeError:
         with suppress(DecodeError):
-            found[parse_glz_header(inner).id] = Lack(0, 0, broken=True)
+            found.lacks[parse_glz_header(inner).id] = Lack(0, 0, broken=True)

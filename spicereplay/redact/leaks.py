@@ -1,10 +1,11 @@
 """Looks whether anything that was taken out is still somewhere.
 
 Every eight bytes in a row of what was replaced are searched in the whole output. They are searched by a bit map of
-their hashes first, and what that lets through exactly. Eight bytes that tell nothing are passed over: those that are
-all the same or more than half zeros (numbers and padding, which are everywhere), in pictures and sound also those
-made of two or three values over and over, and what the replacements themselves hold, which are made from sizes
-alone. Texts of reports, whose words are everywhere, are searched as a whole.
+their hashes first, and what that lets through exactly. Passed over is what tells nothing: eight bytes that are all the
+same or more than half zeros (numbers and padding, which are everywhere), in pictures and sound also those made of two
+or three values over and over; eight bytes of which most were not replaced; and what the replacements themselves hold,
+which are made from sizes, or are the blocks of a blur. Texts of reports, whose words are everywhere, are searched as a
+whole.
 """
 
 from __future__ import annotations
@@ -69,8 +70,7 @@ def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]
     found: list[Words] = []
     made: list[Words] = []
     for old, new, textual in pieces():
-        for block in _blocks(old):
-            words = telling(windows(block), textual=textual)
+        for words in _telling_blocks([(old, new, textual)]):
             found.append(np.unique(words[_among(words, seen)]))
         words = windows(new)
         made.append(np.unique(words[_among(words, seen)]))
@@ -81,9 +81,21 @@ def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]
 
 
 def _telling_blocks(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[Words]:
-    for old, _, textual in pieces:
-        for block in _blocks(old):
-            yield telling(windows(block), textual=textual)
+    for old, new, textual in pieces:
+        for start in range(0, len(old), _BLOCK):
+            stop = start + _BLOCK + WINDOW - 1
+            words = windows(old[start:stop])
+            if len(old) == len(new) and len(words):
+                words = words[_mostly_changed(old[start:stop], new[start:stop])]
+            yield telling(words, textual=textual)
+
+
+def _mostly_changed(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
+    """Say of each window whether most of it was replaced: where contents begin, it is mostly what stands before."""
+    changed = np.frombuffer(old, np.uint8) != np.frombuffer(new, np.uint8)
+    counts = np.concatenate(([0], np.cumsum(changed)))
+    mostly: npt.NDArray[np.bool_] = counts[WINDOW:] - counts[:-WINDOW] > WINDOW // 2
+    return mostly
 
 
 def _blocks(data: bytes | memoryview) -> Iterator[bytes | memoryview]:

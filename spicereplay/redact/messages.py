@@ -28,7 +28,8 @@ from spicereplay.protocol.messages import (
 from spicereplay.protocol.messages.drawing import Brush, QMask, String
 from spicereplay.protocol.messages.images import Image
 from spicereplay.protocol.wire import Message
-from spicereplay.redact.glz_links import Lacks
+from spicereplay.redact.blur import blurred_image
+from spicereplay.redact.glz_links import Dictionary
 from spicereplay.redact.pictures import blank_image
 from spicereplay.redact.pseudonyms import Pseudonyms, same_length
 from spicereplay.redact.what import Choices, Kind, Screen
@@ -138,11 +139,16 @@ class Neutral:
     names: Pseudonyms
     choices: Choices
     limits: Limits
-    lacks: Lacks = field(default_factory=dict)
+    glz: Dictionary = field(default_factory=Dictionary)
 
     def image(self, image: Image | None) -> Image | None:
         """Return an image as the user chose it."""
-        return None if image is None else blank_image(image, self.limits, self.lacks)
+        if image is None:
+            return None
+        blurred = None
+        if self.choices.screen is Screen.BLUR:
+            blurred = blurred_image(image, self.limits, self.glz)
+        return blank_image(image, self.limits, self.glz.lacks) if blurred is None else blurred
 
     def brush(self, brush: Brush) -> Brush:
         """Return a brush without its colour or pattern."""

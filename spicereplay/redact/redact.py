@@ -28,7 +28,7 @@ from spicereplay.redact.check import analysed, differences
 from spicereplay.redact.leaks import WINDOW, Pieces, left_over
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
-from spicereplay.redact.reports import Cleaned, blank_png
+from spicereplay.redact.reports import Cleaned, neutral_png
 from spicereplay.redact.run import Redaction
 from spicereplay.redact.what import SAFE, TEXTUAL, Choices, Kind, Screen
 from spicereplay.replay import Progress, Replay, replay
@@ -94,8 +94,7 @@ class _Job:
         for redaction in self.redactions:
             for removed in redaction.edits.removed:
                 for old, new in redaction.edits.replaced(removed):
-                    if old != new:
-                        yield old, new, removed.kind in TEXTUAL
+                    yield old, new, removed.kind in TEXTUAL
         for old, new in self.pictures:
             yield old, new, False
         made = " ".join((*self.names.hosts.values(), *self.names.addresses.values())).encode()
@@ -261,7 +260,7 @@ def _file(job: _Job, name: str, data: bytes) -> bytes | None:
     if kind == ".png":
         if job.choices.screen is Screen.KEEP:
             return data
-        made = blank_png(data, job.limits)
+        made = neutral_png(data, job.limits, blurred=job.choices.screen is Screen.BLUR)
         if made is not None:
             job.counts[Kind.SCREENSHOTS] += 1
             job.pictures.append((data, made))

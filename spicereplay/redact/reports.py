@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from spicereplay.limits import Limits
+from spicereplay.redact.blocks import SIDE
 from spicereplay.redact.pseudonyms import Pseudonyms
 
 HIDDEN: Final = "(redacted)"
@@ -124,17 +125,23 @@ class Cleaned:
         return new
 
 
-def blank_png(data: bytes, limits: Limits) -> bytes | None:
-    """Return a black picture with the size of a PNG; None for what is none, or is over the limit."""
+def neutral_png(data: bytes, limits: Limits, *, blurred: bool) -> bytes | None:
+    """Return a picture with the size of a PNG, black or in blocks; None for what is none, or is over the limit."""
     from PIL import Image, UnidentifiedImageError
 
+    made = None
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
             width, height = picture.size
+            if blurred and width * height <= limits.image_pixels:
+                small = picture.convert("RGB").resize(
+                    (-(-width // SIDE), -(-height // SIDE)), Image.Resampling.BOX
+                )
+                made = small.resize((width, height), Image.Resampling.NEAREST)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return None
     if width * height > limits.image_pixels:
         return None
     out = io.BytesIO()
-    Image.new("RGB", (width, height)).save(out, "PNG")
+    (made or Image.new("RGB", (width, height))).save(out, "PNG")
     return out.getvalue()

@@ -18,11 +18,11 @@ from spicereplay.recording.sessions import write_sessions
 from spicereplay.redact.captures import write_capture, write_ryll
 from spicereplay.redact.channels import ChannelRedaction, learn_names
 from spicereplay.redact.edits import Edits
-from spicereplay.redact.glz_links import lacks_of
+from spicereplay.redact.glz_links import dictionary_of
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.sealed import neutral_tls
 from spicereplay.redact.video import BlackVideo
-from spicereplay.redact.what import Kind
+from spicereplay.redact.what import Kind, Screen
 from spicereplay.replay import Progress, Replay, identify, ryll
 from spicereplay.session.log import ChannelLog, SessionLog
 
@@ -54,7 +54,9 @@ class Redaction:
         for n, session in enumerate(self.found.sessions):
             if progress is not None:
                 progress("replacing contents", n, len(self.found.sessions))
-            how = replace(self.how, lacks=lacks_of(session, self.how.limits))
+            blurred = self.how.choices.screen is Screen.BLUR
+            glz = dictionary_of(session, self.how.limits, blocks=blurred)
+            how = replace(self.how, glz=glz)
             for log in session.channels:
                 streams = self._streams(log)
                 redaction = ChannelRedaction(log, how, self.edits, videos)

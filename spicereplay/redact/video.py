@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 
 from spicereplay.analysis.lives import Video
+from spicereplay.limits import Limits
 from spicereplay.protocol.enums import VideoCodec
+from spicereplay.redact.blur import blurred_jpeg
 from spicereplay.redact.pictures import blank_jpeg
 
 if TYPE_CHECKING:
@@ -130,10 +132,11 @@ class BlackVideo:
 
     _made: dict[tuple[VideoCodec, int, int], _Black] = field(default_factory=dict)
 
-    def frames(self, video: Video) -> dict[int, bytes]:
+    def frames(self, video: Video, limits: Limits, *, blurred: bool) -> dict[int, bytes]:
         """Return what the frames of a display channel become: row of the server's index to compressed data.
 
-        A frame of a codec nobody knows becomes zeros; so does one that is smaller than anything of its codec.
+        With `blurred`, frames of MJPEG are blocks where these fit. A frame of a codec nobody knows becomes zeros; so
+        does one that is smaller than anything of its codec.
         """
         columns = video.frames
         made: dict[int, bytes] = {}
@@ -149,7 +152,8 @@ class BlackVideo:
                         blank_jpeg(data).ljust(size, b"\0") if data[:2] == b"\xff\xd8" else bytes(size)
                     )
                 elif codec is VideoCodec.MJPEG:
-                    made[row] = blank_jpeg(data.ljust(size, b"\0"))
+                    whole = data.ljust(size, b"\0")
+                    made[row] = (blurred_jpeg(whole, limits) if blurred else None) or blank_jpeg(whole)
                 else:
                     since = 0 if is_key(codec, data) else since + 1
                     wide = int(columns.width[frame]) or life.width
