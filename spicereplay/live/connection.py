@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-from spicereplay.client.channel import ChannelClient
+from spicereplay.client.channel import ChannelClient, Outgoing
 from spicereplay.errors import ConnectionFailed
 from spicereplay.limits import Limits
 from spicereplay.live.clock import Clock
 from spicereplay.live.dial import Wire
 from spicereplay.protocol.channel import ChannelEngine
-from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerCommon, Side
 from spicereplay.protocol.events import MessageSeen
 from spicereplay.protocol.link import Link, error_name
+
+_AFTER_INIT: Final = frozenset(
+    {ClientDisplay.PREFERRED_COMPRESSION, ClientDisplay.PREFERRED_VIDEO_CODEC_TYPE}
+)
+"""Not sent right behind INIT: while spice-server 0.15.1 waits for INIT it reads what follows, too, and a preference for
+codecs then stops streams of a display that is not set up; with a video running that crashes the server, and QEMU with
+it. Its first message of the channel's own comes after that wait. Source: spice server/dcc.cpp, dcc_start."""
 
 
 class Watcher(Protocol):
@@ -57,6 +64,9 @@ class Connection:
         self._clock = clock
         self._watchers = watchers
         self._serial = 0
+        self._shown = False
+        """The server has sent a message of this channel's own."""
+        self._held: list[Outgoing] = []
         self._on_message: OnMessage | None = None
 
     @property
@@ -88,7 +98,7 @@ class Connection:
         if self.client is None or self.closed:
             return
         assert self.link is not None, "a client begins when the link stage is over"
-        for message in self.client.take():
+        for message in self._due(self.client.take()):
             self._serial += 1
             if self.link.mini_header:
                 head = struct.pack("<HI", message.type, len(message.body))
@@ -98,6 +108,14 @@ class Connection:
             self._see(Side.CLIENT, data)
             self.wire.bytes.write(data)
         self._hand_over()
+
+    def _due(self, messages: list[Outgoing]) -> list[Outgoing]:
+        """Return what may be sent now; preferences wait until the server shows that it has taken in INIT."""
+        if self.channel is not ChannelType.DISPLAY:
+            return messages
+        messages = self._held + messages
+        self._held = [] if self._shown else [message for message in messages if message.type in _AFTER_INIT]
+        return messages if self._shown else [one for one in messages if one.type not in _AFTER_INIT]
 
     # --- messages --------------------------------------------------------------------------------------
 
@@ -138,6 +156,8 @@ class Connection:
         for event in self.engine.events():
             if not isinstance(event, MessageSeen) or event.partial:
                 continue
+            if event.side is Side.SERVER and event.type >= ServerCommon.BASE_LAST:
+                self._shown = True
             if self._on_message is not None:
                 self._on_message(self, event)
             if event.side is Side.SERVER and self.client is not None:
