@@ -18,9 +18,9 @@ from typing import Final, Protocol
 
 from spicereplay.capture.connection import Endpoint
 from spicereplay.errors import ConnectionFailed, ProxyFailed, TlsFailed, Unreachable, UsageError
-from spicereplay.live.certificate import Subject, parse_subject, same_subject, subject_of
 from spicereplay.live.target import Proxy, Target, Transport, bracketed
 from spicereplay.live.websocket import WebSocket, upgrade
+from spicereplay.transport.tls.subject import parse_subject, wrong_subject
 from spicereplay.units import KIB
 
 READ_BYTES: Final = 256 * KIB
@@ -266,11 +266,10 @@ def _certificate_words(error: ssl.SSLCertVerificationError, host: str) -> str:
 
 def _check_subject(stream: _Stream, wanted: str, place: str) -> None:
     made = stream.writer.get_extra_info("ssl_object")
-    data = made.getpeercert(binary_form=True) if made is not None else None
-    found: Subject = subject_of(data) if data else ()
-    if not same_subject(parse_subject(wanted), found):
-        shown = ",".join(f"{name}={value}" for name, value in found)
-        raise TlsFailed(f"{place}: the certificate's subject is {shown!r}, not {wanted!r} (--host-subject)")
+    shown = made.getpeercert(binary_form=True) if made is not None else None
+    wrong = wrong_subject(shown, parse_subject(wanted))
+    if wrong is not None:
+        raise TlsFailed(f"{place}: {wrong} (--host-subject)")
 
 
 # --- words and ends ---------------------------------------------------------------------------------------

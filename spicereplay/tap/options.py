@@ -10,7 +10,8 @@ from spicereplay.capture.connection import Endpoint
 from spicereplay.errors import UsageError
 from spicereplay.recording.rolling import Rotation
 from spicereplay.tap.proxy import Route
-from spicereplay.tap.trust import calling_context, listening_context, parse_subject
+from spicereplay.tap.trust import calling_context, listening_context
+from spicereplay.transport.tls.subject import parse_subject
 from spicereplay.units import KIB, MIB
 
 LOOPBACK: Final = "127.0.0.1"

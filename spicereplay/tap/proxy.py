@@ -24,7 +24,8 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.recording.recorder import Recorder, Sink
 from spicereplay.recording.wrapped import WireMask
-from spicereplay.tap.trust import Subject, check_subject, trouble_of
+from spicereplay.tap.trust import trouble_of
+from spicereplay.transport.tls.subject import Subject, wrong_subject
 from spicereplay.units import KIB, NS_PER_S
 
 READ_BYTES: Final = 64 * KIB
@@ -246,7 +247,7 @@ class Tap:
             stack.callback(theirs.writer.transport.abort)
             shown: ssl.SSLObject | None = theirs.writer.get_extra_info("ssl_object")
             if shown is not None and route.subject is not None:
-                wrong = check_subject(shown, route.subject)
+                wrong = wrong_subject(shown.getpeercert(binary_form=True), route.subject)
                 if wrong is not None:
                     self._refuse(client, f"{route.to}: {wrong}")
                     return

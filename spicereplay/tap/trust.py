@@ -1,39 +1,16 @@
 """TLS on either side of a tap: what it shows to clients, and what it asks of a server.
 
-Source: spice-common ssl_verify.c: a subject that the user names takes the place of the host name, and equals the
-certificate's entry by entry, in order, without regard to case and runs of blanks.
+A subject that the user names takes the place of the host name. Source: spice-common common/ssl_verify.c.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from spicereplay.errors import UsageError
-
-_NAMES: Final = {
-    "C": "countryName",
-    "CN": "commonName",
-    "DC": "domainComponent",
-    "emailAddress": "emailAddress",
-    "L": "localityName",
-    "O": "organizationName",
-    "OU": "organizationalUnitName",
-    "SERIALNUMBER": "serialNumber",
-    "ST": "stateOrProvinceName",
-    "STREET": "streetAddress",
-    "UID": "userId",
-}
-"""Short names of subject entries and what OpenSSL calls them at length. Source: RFC 4514 section 3, OpenSSL
-crypto/objects/objects.txt."""
-
-Subject = tuple[tuple[str, str], ...]
-"""Entries of a subject in order: the long name, and the value in lower case with single blanks."""
 
 
 def listening_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
@@ -56,8 +33,8 @@ def calling_context(*, ca: Path | None, by_subject: bool, insecure: bool) -> ssl
     """Return how the server is called in TLS.
 
     Its certificate has to come from an authority in `ca` (None: one that the system trusts) and to name the host,
-    or with `by_subject` to have the right subject, which is `check_subject`'s to see. With `insecure` nothing is
-    asked. Raises `UsageError` for a file that cannot be used.
+    or with `by_subject` to have the right subject, which is for `transport.tls.subject` to see. With `insecure`
+    nothing is asked. Raises `UsageError` for a file that cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -73,46 +50,6 @@ def calling_context(*, ca: Path | None, by_subject: bool, insecure: bool) -> ssl
     except (OSError, ValueError) as error:
         raise UsageError(f"no certificates can be read from {ca}: {_words(error)}") from None
     return context
-
-
-def parse_subject(text: str) -> Subject:
-    r"""Return the entries of a subject as spice-gtk's `--spice-host-subject` takes it: `C=IL,O=Red Hat,CN=my server`.
-
-    A comma or backslash within a value has a backslash before it. Raises `UsageError` for what is no subject.
-    """
-    entries = []
-    for part in re.findall(r"(?:[^,\\]|\\.)+", text) or [text]:
-        name, sign, value = part.strip().partition("=")
-        if not sign or not name.strip():
-            raise UsageError(f"{text!r} is no subject: it needs to look like C=IL,O=Red Hat,CN=my server")
-        short = name.strip()
-        entries.append((_NAMES.get(short, short), _plain(re.sub(r"\\(.)", r"\1", value))))
-    return tuple(entries)
-
-
-def check_subject(connection: ssl.SSLObject, wanted: Subject) -> str | None:
-    """Return what is wrong with the subject of the certificate that the other side has shown; None: nothing is."""
-    shown = connection.getpeercert()
-    found = tuple(_entries(shown.get("subject", ()))) if shown else ()
-    if found == wanted:
-        return None
-    return f"the certificate's subject is {_text(found)}, and not {_text(wanted)}"
-
-
-def _entries(subject: object) -> Iterator[tuple[str, str]]:
-    assert isinstance(subject, tuple), "so says `SSLSocket.getpeercert`"
-    for relative in subject:
-        for name, value in relative:
-            yield str(name), _plain(str(value))
-
-
-def _plain(value: str) -> str:
-    return " ".join(value.split()).lower()
-
-
-def _text(subject: Subject) -> str:
-    short = {long: name for name, long in _NAMES.items()}
-    return ",".join(f"{short.get(name, name)}={value}" for name, value in subject) or "empty"
 
 
 def _no_password() -> str:

@@ -20,7 +20,6 @@ from spicereplay.errors import (
     UsageError,
     WebSocketFailed,
 )
-from spicereplay.live.certificate import parse_subject, same_subject
 from spicereplay.live.dial import Manner, Wire, dial
 from spicereplay.live.secret import Secret
 from spicereplay.live.target import Proxy, Target, Transport
@@ -149,14 +148,6 @@ def test_certificates_to_trust_that_are_none() -> None:
                 await dial(Target("127.0.0.1", None, port, ca=b"nonsense"), secure=True, manner=QUICK)
 
     asyncio.run(go())
-
-
-def test_subjects() -> None:
-    assert parse_subject(r"O=A\, B , CN = c") == (("O", "A, B"), ("CN", "c"))
-    assert same_subject(parse_subject("o=A  b,CN=C"), (("O", "a B"), ("CN", "c")))
-    assert not same_subject(parse_subject("CN=c,O=a"), (("O", "a"), ("CN", "c")))
-    with pytest.raises(UsageError):
-        parse_subject("server")
 
 
 # --- proxies ----------------------------------------------------------------------------------------------

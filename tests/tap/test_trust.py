@@ -15,34 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from support.tls_peers import Peers
 
 from spicereplay.errors import UsageError
-from spicereplay.tap.trust import calling_context, listening_context, parse_subject
-
-
-@pytest.mark.parametrize(
-    ("text", "entries"),
-    [
-        ("CN=host", (("commonName", "host"),)),
-        (
-            "C=IL, L=Raanana ,O=Red  Hat,CN=My Server",
-            (
-                ("countryName", "il"),
-                ("localityName", "raanana"),
-                ("organizationName", "red hat"),
-                ("commonName", "my server"),
-            ),
-        ),
-        (r"O=Smith\, Sons\\,CN=a=b", (("organizationName", r"smith, sons\ ".strip()), ("commonName", "a=b"))),
-        ("1.2.3=x", (("1.2.3", "x"),)),
-    ],
-)
-def test_subjects(text: str, entries: tuple[tuple[str, str], ...]) -> None:
-    assert parse_subject(text) == entries
-
-
-@pytest.mark.parametrize("text", ["", "host", "=x", "CN=a,b", ","])
-def test_what_is_no_subject(text: str) -> None:
-    with pytest.raises(UsageError, match="no subject"):
-        parse_subject(text)
+from spicereplay.tap.trust import calling_context, listening_context
 
 
 def test_certificate_and_key_may_lie_in_one_file_or_two(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def subject_of(der: bytes) -> Subject:
 
 
 def parse_subject(text: str) -> Subject:
-    """Return what a `host-subject` says. Raises `UsageError` for a part without `=`."""
+    """Return what a `host-subject` says. Raises `UsageError` for a part without a name and `=`."""
     parts: list[str] = [""]
     signs = iter(text)
     for sign in signs:
@@ -55,10 +55,18 @@ def parse_subject(text: str) -> Subject:
     found: list[tuple[str, str]] = []
     for part in parts:
         name, equals, value = part.partition("=")
-        if not equals:
-            raise UsageError(f"host subject: {part.strip()!r} has no =; it looks like O=Organization,CN=host")
+        if not equals or not name.strip():
+            raise UsageError(f"{text!r} is no subject: it needs to look like C=IL,O=Red Hat,CN=my server")
         found.append((name.strip(), value.strip()))
     return tuple(found)
+
+
+def wrong_subject(der: bytes | None, wanted: Subject) -> str | None:
+    """Return what is wrong with a certificate's subject, in words; None: nothing. `der`: None if there is none."""
+    found = subject_of(der) if der else ()
+    if same_subject(found, wanted):
+        return None
+    return f"the certificate's subject is {_text(found)}, and not {_text(wanted)}"
 
 
 def same_subject(one: Subject, other: Subject) -> bool:
@@ -68,3 +76,7 @@ def same_subject(one: Subject, other: Subject) -> bool:
 
 def _plain(subject: Subject) -> list[tuple[str, str]]:
     return [(name.upper(), " ".join(value.split()).casefold()) for name, value in subject]
+
+
+def _text(subject: Subject) -> str:
+    return ",".join(f"{name}={value}" for name, value in subject) or "empty"
