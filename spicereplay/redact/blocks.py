@@ -65,6 +65,16 @@ def _unit(colour: Blocks, size: int) -> bytes:
     return (red << 10 | green << 5 | blue).to_bytes(2, "big")
 
 
+def units_of(blocks: Blocks, width: int, height: int, *, top_down: bool, rgb16: bool) -> bytes:
+    """Return all literals of a picture of blocks one after the other, rows in the order of the stream."""
+    picture = painted(blocks, width, height)
+    picture = picture if top_down else picture[::-1]
+    if not rgb16:
+        return picture.tobytes()
+    blue, green, red = (picture[..., i].astype(np.uint16) >> 3 for i in range(3))
+    return (red << 10 | green << 5 | blue).astype(">u2").tobytes()
+
+
 def raw_rows(blocks: Blocks, width: int, height: int, bits: int) -> npt.NDArray[np.uint8] | None:
     """Return rows of raw pixels of 16, 24 or 32 bits, not padded, top row first; None for other depths."""
     picture = painted(blocks, width, height)

@@ -21,17 +21,23 @@ from spicereplay.limits import Limits
 from spicereplay.protocol.enums import BitmapFlags, ImageType
 from spicereplay.protocol.messages.images import BinaryData, Bitmap, Image, ZlibGlz
 from spicereplay.redact import encode_jpeg
-from spicereplay.redact.blocks import SIDE, Blocks, blocks_of, raw_rows, tokens
-from spicereplay.redact.encode_lz import glz_tokens, lz_tokens
+from spicereplay.redact.blocks import SIDE, Blocks, blocks_of, raw_rows, tokens, units_of
+from spicereplay.redact.encode_lz import glz_tokens
 from spicereplay.redact.glz_links import Dictionary
+from spicereplay.redact.pictures import lz_with_alpha
+from spicereplay.redact.stretch_lz import exactly
 
 _LZ_HEADER = 28
 _GLZ_HEADER = 33
+_LEAST = SIDE // 2
+"""Pictures that are narrower or lower stay black: strips of a few pixels, side by side, would show what blocks hide."""
 _COLOURS = (LzType.RGB16, LzType.RGB24, LzType.RGB32, LzType.RGBA)
 
 
 def blurred_image(image: Image, limits: Limits, known: Dictionary) -> Image | None:
     """Return an image in blocks, as large as `image` in pixels and bytes; None where there is none."""
+    if min(image.descriptor.width, image.descriptor.height) < _LEAST:
+        return None
     data = image.data
     try:
         if isinstance(data, ZlibGlz):
@@ -81,17 +87,22 @@ def _lz(data: bytes, blocks: Blocks) -> bytes | None:
     header = parse_lz_header(data)
     if header.type not in _COLOURS or header.width >= 1 << 16:
         return None
-    codes = tokens(
-        blocks,
-        header.width,
-        header.height,
-        top_down=header.top_down,
-        rgb16=header.type is LzType.RGB16,
-        glz=False,
-    )
+    rgb16 = header.type is LzType.RGB16
+    least = tokens(blocks, header.width, header.height, top_down=header.top_down, rgb16=rgb16, glz=False)
+    units = units_of(blocks, header.width, header.height, top_down=header.top_down, rgb16=rgb16)
+    size = 2 if rgb16 else 3
+
+    def colours(room: int) -> bytes:
+        return (
+            exactly(least, lambda at: units[size * at : size * at + size], 2 if rgb16 else 1, room) or least
+        )
+
+    room = len(data) - _LZ_HEADER
     if header.type is LzType.RGBA:
-        codes += lz_tokens(header.width * header.height, b"\xff", 3)
-    return _filled(data[:_LZ_HEADER] + codes, len(data))
+        codes = lz_with_alpha(header.width * header.height, b"\xff", colours, room)
+    else:
+        codes = colours(room)
+    return data[:_LZ_HEADER] + codes if len(codes) == room else None
 
 
 def _glz(data: bytes, known: Dictionary) -> bytes | None:

@@ -1,7 +1,7 @@
 """Images of draw messages, replaced by black ones of the same codec, size in pixels and size in bytes.
 
 What a compressed image is longer than its black twin is filled up in a way that decoders take: zero bytes behind the
-last code of QUIC, LZ, GLZ, zlib and JPEG, literals instead of copies in LZ4. The numbers of the GLZ
+last code of QUIC, GLZ, zlib and JPEG, literals instead of copies in LZ and LZ4. The numbers of the GLZ
 window are kept, so that what could be referred to still can.
 Source: spice-wire.md 8 and 9.
 """
@@ -39,6 +39,7 @@ from spicereplay.protocol.messages.images import (
 )
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
 from spicereplay.redact.glz_links import Lacks
+from spicereplay.redact.stretch_lz import exactly, few
 
 _QUIC_HEADER: Final = 20
 _LZ_HEADER: Final = 28
@@ -166,20 +167,54 @@ def blank_quic(data: bytes, limits: Limits) -> bytes:
 
 
 def blank_lz(data: bytes, limits: Limits) -> bytes:
-    """Return a black LZ image, its alpha 0, its indices 0; raises `DecodeError` where `data` has no LZ header."""
+    """Return a black LZ image, its alpha 0, its indices 0; raises `DecodeError` where `data` has no LZ header.
+
+    Its tokens take up all of its bytes; where no tokens do, zeros stand behind them.
+    """
     header = parse_lz_header(data)
-    count = header.width * header.height
+    count = min(header.width * header.height, limits.image_pixels)
+    room = len(data) - _LZ_HEADER
     if header.type in INDEX_BITS:
-        codes = encode_lz.lz_tokens(min(header.stride * header.height, limits.image_pixels), b"\0", 3)
-        return _fitted(data[:_LZ_HEADER], codes, len(data))
-    codes = b""
-    count = min(count, limits.image_pixels)
-    if header.type not in (LzType.XXXA, LzType.A8):
+        count = min(header.stride * header.height, limits.image_pixels)
+    if header.type in INDEX_BITS or header.type in (LzType.XXXA, LzType.A8):
+        codes = _lz_plane(count, b"\0", 3, room)
+    else:
         rgb16 = header.type is LzType.RGB16
-        codes = encode_lz.lz_tokens(count, bytes(2 if rgb16 else 3), 2 if rgb16 else 1)
-    if header.type in (LzType.RGBA, LzType.XXXA, LzType.A8):
-        codes += encode_lz.lz_tokens(count, b"\0", 3)
+        colours = partial(_lz_plane, count, bytes(2 if rgb16 else 3), 2 if rgb16 else 1)
+        codes = (
+            colours(room) if header.type is not LzType.RGBA else lz_with_alpha(count, b"\0", colours, room)
+        )
     return _fitted(data[:_LZ_HEADER], codes, len(data))
+
+
+def lz_with_alpha(count: int, alpha: bytes, colours: Callable[[int], bytes], room: int) -> bytes:
+    """Return LZ tokens of colours and of an alpha plane that is `alpha` everywhere, together `room` bytes if possible.
+
+    `colours` gives the tokens of the colours for a number of bytes that they should have.
+    """
+    least = encode_lz.lz_tokens(count, alpha, 3)
+    codes = colours(room - len(least)) + least
+    for more in range(1, _ALPHA_STRETCH):
+        if len(codes) == room:
+            break
+        plane = _lz_plane(count, alpha, 3, len(least) + more)
+        tried = colours(room - len(plane)) + plane
+        codes = tried if len(tried) == room else codes
+    return codes
+
+
+_ALPHA_STRETCH: Final = 12
+
+
+def _lz_plane(count: int, unit: bytes, bias: int, room: int) -> bytes:
+    """Return LZ tokens for `count` times `unit`, `room` bytes long where there are such, else as short as can be."""
+    least = encode_lz.lz_tokens(count, unit, bias)
+    made = exactly(least, lambda _: unit, bias, room) or few(count, unit, bias, room)
+    if made is None and count > bias + 1:
+        # One literal more at the front is the only way to some sizes.
+        longer = b"\1" + unit * 2 + encode_lz.lz_back(count - 2, 1, bias)
+        made = exactly(longer, lambda _: unit, bias, room)
+    return made or least
 
 
 def blank_glz(data: bytes, limits: Limits, lacks: Lacks = NOTHING) -> bytes:

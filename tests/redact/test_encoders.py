@@ -9,12 +9,14 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spicereplay.codecs._kernels import lz as kernel
 from spicereplay.codecs.glz import decode_glz
 from spicereplay.codecs.jpeg import decode_jpeg
 from spicereplay.codecs.lz import LzType, decode_lz
 from spicereplay.codecs.quic import QuicType, decode_quic
 from spicereplay.codecs.window import GlzWindow
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
+from spicereplay.redact.stretch_lz import exactly, few
 
 SIDES = st.integers(1, 70)
 
@@ -26,6 +28,27 @@ def test_lz_of_any_size_is_black(width: int, height: int, padding: int, kind: Lz
     head = struct.pack(">7I", 0x20205A4C, 0x10001, kind, width, height, 4 * width, 1)
     data = head + encode_lz.lz_tokens(width * height, bytes(unit), bias) + bytes(padding)
     assert not decode_lz(data, size=(width, height)).pixels[..., :3].any()
+
+
+@given(st.integers(2, 5000), st.sampled_from([(3, 1), (2, 2), (1, 3)]), st.integers(2, 3000))
+@settings(max_examples=80)
+def test_lz_is_stretched_to_any_size_but_one_byte_more(count: int, kind: tuple[int, int], more: int) -> None:
+    size, bias = kind
+    least = encode_lz.lz_tokens(count, bytes(size), bias)
+    room = min(len(least) + more, count * size + -(-count // 32))
+    made = exactly(least, lambda _: bytes(size), bias, room) or few(count, bytes(size), bias, room)
+    if made is None:
+        assert count < 60 or room == len(least) + 1
+        return
+    assert len(made) == room
+    if size == 1:
+        plane = np.ones(count, np.uint8)
+        assert kernel.lz_bytes(made, 0, plane, 1) == (0, room)
+        assert not plane.any()
+    else:
+        pixels = np.zeros(count, np.uint32)
+        assert kernel.lz_pixels(made, 0, pixels, size == 2) == (0, room)
+        assert not (pixels & 0xFFFFFF).any()
 
 
 def glz(width: int, height: int, number: int, codes: bytes, kind: LzType = LzType.RGB32) -> bytes:
