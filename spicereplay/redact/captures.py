@@ -20,7 +20,8 @@ import numpy as np
 from spicereplay.bytestream import ByteStream, Int64Array
 from spicereplay.capture import Capture
 from spicereplay.capture.connection import Connection, Endpoint
-from spicereplay.capture.frames import IPV4_BYTES, TCP_BYTES, checksum, path, tcp_frame
+from spicereplay.capture.frames import IPV4_BYTES, TCP_BYTES, checksum, path
+from spicereplay.capture.frames import Path as Way
 from spicereplay.capture.packets import RAW_IP, PacketTable, read_packets
 from spicereplay.capture.records import PCAP_HEADER_BYTES, read_records
 from spicereplay.capture.writer import PcapngWriter
@@ -205,28 +206,9 @@ class _Frames:
         pair = table.flows[int(table.flow[row])]
         side = int(table.side[row])
         way = path(self.names.endpoint(pair[side]), self.names.endpoint(pair[1 - side]))
-        options = self._options(row)
         wire = max(int(table.wire_length[row]), len(payload))
-        header = bytearray(
-            struct.pack(
-                ">HHIIBBHHH",
-                way.source.port,
-                way.destination.port,
-                int(table.sequence[row]),
-                int(table.acknowledgement[row]),
-                (TCP_BYTES + len(options)) << 2,
-                int(table.flags[row]),
-                int(table.window[row]),
-                0,
-                0,
-            )
-        )
-        segment = bytes(header) + options + payload.ljust(wire, b"\0")
-        pseudo = way.addresses + struct.pack(">II", len(segment), _PROTOCOL_TCP)
-        header[16:18] = checksum(pseudo + segment).to_bytes(2, "big")
-        head = _ip_header(way.version, way.addresses, len(segment), _PROTOCOL_TCP)
-        captured = head + bytes(header) + options + payload
-        return captured, len(head) + len(segment)
+        whole = _ip_packet(way, table, row, payload.ljust(wire, b"\0"), self._options(row))
+        return whole[: len(whole) - (wire - len(payload))], len(whole)
 
     def _options(self, row: int) -> bytes:
         count, offset = int(self.table.options[row]), int(self.table.offset[row])
@@ -248,6 +230,29 @@ class _Frames:
     def nothing(self) -> bytes:
         """Return a packet of no protocol between nobodies."""
         return _ip_header(4, bytes([192, 0, 2, 0, 192, 0, 2, 0]), 0, _NO_PROTOCOL)
+
+
+def _ip_packet(way: Way, table: PacketTable, row: int, payload: bytes, options: bytes = b"") -> bytes:
+    """Return the IP packet of a row of the table with other bytes in it."""
+    header = bytearray(
+        struct.pack(
+            ">HHIIBBHHH",
+            way.source.port,
+            way.destination.port,
+            int(table.sequence[row]),
+            int(table.acknowledgement[row]),
+            (TCP_BYTES + len(options)) << 2,
+            int(table.flags[row]),
+            int(table.window[row]),
+            0,
+            0,
+        )
+    )
+    segment = bytes(header) + options + payload
+    pseudo = way.addresses + struct.pack(">II", len(segment), _PROTOCOL_TCP)
+    header[16:18] = checksum(pseudo + segment).to_bytes(2, "big")
+    head = _ip_header(way.version, way.addresses, len(segment), _PROTOCOL_TCP)
+    return head + bytes(header) + options + payload
 
 
 def _ip_header(version: int, addresses: bytes, payload_bytes: int, protocol: int) -> bytes:
@@ -301,11 +306,5 @@ def write_ryll(
 def _ryll_frame(table: PacketTable, row: int, payload: bytes) -> bytes:
     pair = table.flows[int(table.flow[row])]
     side = int(table.side[row])
-    return tcp_frame(
-        path(pair[side], pair[1 - side]),
-        payload,
-        sequence=int(table.sequence[row]),
-        acknowledgement=int(table.acknowledgement[row]),
-        flags=int(table.flags[row]),
-        window=int(table.window[row]),
-    )
+    way = path(pair[side], pair[1 - side])
+    return way.ethernet + _ip_packet(way, table, row, payload)

@@ -74,21 +74,22 @@ def _stretched(
 ) -> bytes | None:
     """Return a copy said in `size` bytes: literals first, then short copies, then the rest as one."""
     literal_bytes = 1 + len(unit_at(0))
-    for middle in range(2):
-        for short in range(8):
-            parts = [bias + 6] * middle + [bias] * short
-            tail = b"".join(lz_back(n, distance, bias) for n in parts)
-            left, room = count - sum(parts), size - len(tail)
-            if left < 0 or room < 0:
+    # Short copies of few units, and of as many as they can have: that may save the rest a byte of its length.
+    ways = [(middle, short, n) for middle in range(2) for short in range(8) for n in (bias, bias + 5)]
+    for middle, short, units in ways:
+        parts = [bias + 6] * middle + [units] * short
+        tail = b"".join(lz_back(n, distance, bias) for n in parts)
+        left, room = count - sum(parts), size - len(tail)
+        if left < 0 or room < 0:
+            continue
+        for literals in _near(left, room, literal_bytes):
+            rest = left - literals
+            if rest and rest < bias:
                 continue
-            for literals in _near(left, room, literal_bytes):
-                rest = left - literals
-                if rest and rest < bias:
-                    continue
-                last = lz_back(rest, distance, bias) if rest else b""
-                if literals * literal_bytes + len(last) == room:
-                    said = b"".join(b"\0" + unit_at(n) for n in range(at, at + literals))
-                    return said + tail + last
+            last = lz_back(rest, distance, bias) if rest else b""
+            if literals * literal_bytes + len(last) == room:
+                said = b"".join(b"\0" + unit_at(n) for n in range(at, at + literals))
+                return said + tail + last
     return None
 
 
