@@ -101,6 +101,34 @@ class ByteStream:
             start += len(piece)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def places(self, positions: Int64Array) -> Int64Array:
+        """Return where in `file` the chunk of each position begins; negative in `spill` and where there is none."""
+        if not len(self.position):
+            return np.full(len(positions), -1, np.int64)
+        return self.offset[np.maximum(np.searchsorted(self.position, positions, "right") - 1, 0)]
+
+    def span(self, start: int, stop: int) -> tuple[int, int] | None:
+        """Return the part of `file` in which the bytes of `[start, stop)` lie; None where none of them does."""
+        first = max(0, int(np.searchsorted(self.position, start, "right")) - 1)
+        last = max(first, int(np.searchsorted(self.position, stop, "left")))
+        offset, length = self.offset[first:last], self.length[first:last]
+        inside = offset >= 0
+        if not inside.any():
+            return None
+        return int(offset[inside].min()), int((offset + length)[inside].max())
+
+    def within(self, start: int, room: int) -> int:
+        """Return a position up to which the bytes from `start` on lie within about `room` bytes of `file`.
+
+        It is after `start`, and at most `start + room`. A connection that sends little has its bytes strewn over the
+        whole file: reading it through touches as much of the file as reading the one that sends most.
+        """
+        first = max(0, int(np.searchsorted(self.position, start, "right")) - 1)
+        last = int(np.searchsorted(self.position, start + room, "left"))
+        offset = self.offset[first:last]
+        far = offset > offset[:1] + room if len(offset) and offset[0] >= 0 else np.empty(0, np.bool_)
+        return int(self.position[first + int(np.argmax(far))]) if far.any() else start + room
+
     def time_at(self, position: int) -> int:
         """Return the delivery time of the byte at `position`, or of the first one there is after it."""
         i = max(0, int(np.searchsorted(self.position, position, "right")) - 1)

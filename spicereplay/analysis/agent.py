@@ -60,6 +60,7 @@ def pair(talk: AgentTalk) -> list[Request]:
             end = ends.pop(0)
             for run in runs.values():
                 _settle(run, end, talk.doubtful_ns)
+            runs.clear()
         if record.side is Side.CLIENT:
             key = _asks(record)
             if key is not None:

@@ -78,14 +78,15 @@ def _records(log: ChannelLog, side: Side, limits: Limits, defects: DefectLog) ->
         assembler.reset()
     holes = sorted(gap.position for gap in log.gaps if gap.side is side)
     passed = 0
-    for row in np.flatnonzero(index.type == _DATA[side]).tolist():
+    rows = np.flatnonzero(index.type == _DATA[side])
+    for row, body in zip(rows.tolist(), index.bodies(rows), strict=True):
         while passed < len(holes) and holes[passed] < index.position[row]:
             passed += 1
             assembler.reset()
         if index.partial[row]:
             assembler.reset()
             continue
-        for done in assembler.feed(index.body(row), int(index.time_ns[row])):
+        for done in assembler.feed(body, int(index.time_ns[row])):
             yield AgentRecord(
                 done.last_time_ns, side, done.type, done.size, done.chunks, _first_words(done.data or b"")
             )

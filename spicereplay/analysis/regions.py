@@ -67,10 +67,9 @@ class Copies:
     rest: Fields
     image: Fields
 
-    @property
-    def src_pixels(self) -> Int64Array:
-        """Area of the source."""
-        rest = self.rest
+    def src_pixels(self, which: IndexArray) -> Int64Array:
+        """Return the area of the source of some of them."""
+        rest = self.rest[which]
         width = rest["src_right"].astype(np.int64) - rest["src_left"]
         height = rest["src_bottom"].astype(np.int64) - rest["src_top"]
         return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.int64)
@@ -133,7 +132,7 @@ def _regions(session: int, log: ChannelLog, streams: pd.DataFrame, origin_ns: in
                 "longest_run": last - first,
                 "run_start_s": second(int(drawn.time_ns[mine[first]]), origin_ns),
                 "run_end_s": second(int(drawn.time_ns[mine[last - 1]]), origin_ns),
-                "src_pixels": int(drawn.src_pixels[mine].min()),
+                "src_pixels": int(drawn.src_pixels(mine).min()),
                 "reason": "streamed" if streamed else _reason(drawn, mine[first:last], surface),
             }
         )
@@ -154,7 +153,6 @@ def _reason(drawn: Copies, run: IndexArray, surface: int) -> str:
         return 2 * int(hits.sum()) > len(run)
 
     rest, image = drawn.rest[run], drawn.image[run]
-    sizes = {(int(r["src_right"] - r["src_left"]), int(r["src_bottom"] - r["src_top"])) for r in rest}
     if surface != 0:
         return "off_screen"
     if mostly((rest["rop"] != RopDescriptor.OP_PUT) | (rest["mask_bitmap"] != 0)):
@@ -163,9 +161,10 @@ def _reason(drawn: Copies, run: IndexArray, surface: int) -> str:
         return "from_surface"
     if mostly((image["id"] & np.uint64(0xFFFFFFFF)) == _GROUP_DEVICE):
         return "device_picture"
-    if mostly(drawn.src_pixels[run] < MIN_PIXELS):
+    if mostly(drawn.src_pixels(run) < MIN_PIXELS):
         return "too_small"
-    if len(sizes) > 1:
+    wide, high = rest["src_right"] - rest["src_left"], rest["src_bottom"] - rest["src_top"]
+    if (wide != wide[0]).any() or (high != high[0]).any():
         return "source_size_varies"
     if len(run) <= START_SUCCESSORS:
         return "too_slow_or_short"

@@ -300,7 +300,8 @@ def decode(run: Run, where: str, limits: Limits, defects: DefectLog) -> Iterator
     """
     decoder: AudioDecoder | None = None
     opened = -1
-    for packet, row in enumerate(run.rows.tolist()):
+    bodies = run.index.bodies(run.rows)
+    for packet, (row, body) in enumerate(zip(run.rows.tolist(), bodies, strict=True)):
         mode, time_ns = int(run.mode[packet]), int(run.index.time_ns[row])
         if mode != opened:
             opened, decoder = mode, None
@@ -317,7 +318,7 @@ def decode(run: Run, where: str, limits: Limits, defects: DefectLog) -> Iterator
             yield Heard(packet, PARTIAL, None, 0, "")
             continue
         try:
-            sound = decoder.decode(run.index.body(row)[_TIME:])
+            sound = decoder.decode(body[_TIME:])
         except DecodeError as error:
             defects.add(DefectKind(error.reason), where, str(error), time_ns=time_ns)
             yield Heard(packet, FAILED, None, 0, "")

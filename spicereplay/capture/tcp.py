@@ -9,6 +9,7 @@ out, with a defect. Of bytes sent twice the first arrival counts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,12 +23,14 @@ from spicereplay.capture.packets import PacketTable
 from spicereplay.capture.tcp_analysis import analyse
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import Limits
+from spicereplay.units import MIB
 
 _CLOSED: Final = (None, "fin", "rst")
 _SYN: Final = 2
 _NONE: Final = np.empty(0, np.int64)
 _COMPARED_AT_ONCE: Final = 16_384
-"""Segments that are held against others before the pages they lie in are let go."""
+_COMPARED_WITHIN: Final = 32 * MIB
+"""Segments, and bytes of the file they lie in, that are held against others before the pages are let go."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,8 +217,9 @@ def _sorted_chunks(
     own_bytes, differs_at = np.empty(n, np.int64), np.empty(n, np.int64)
     spill = np.frombuffer(table.spill, np.uint8)
     piece = 0
-    for first in range(0, n, _COMPARED_AT_ONCE):
-        last = min(n, first + _COMPARED_AT_ONCE)
+    furthest = np.maximum.accumulate(np.maximum(offset, 0)) // _COMPARED_WITHIN
+    edges = np.union1d(np.arange(0, n, _COMPARED_AT_ONCE), np.flatnonzero(np.diff(furthest)) + 1)
+    for first, last in pairwise([*edges.tolist(), n]):
         piece = kernel.compare(
             file.memory,
             spill,

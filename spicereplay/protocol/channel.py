@@ -23,6 +23,8 @@ from spicereplay.protocol.framing import Framer
 from spicereplay.protocol.index import MessageIndex, Release
 from spicereplay.protocol.link import MAGIC, MECHANISM_SASL, Link, LinkStatus, parse_link
 
+LINK_USUAL_BYTES: Final = 4096
+"""More than the link stage takes without SASL and hundreds of capabilities."""
 LINK_STAGE_BYTES: Final = 256 * 1024
 """More than the longest link stage can take; a stream that has not finished it by then never will."""
 
@@ -240,8 +242,12 @@ class ChannelEngine:
         """Parse the link stage if there is more of it than the last look wanted; whether it is over."""
         if self._waiting is not None and self._must_wait(self._waiting):
             return False
-        client, server = (self._link_bytes(side) for side in (Side.CLIENT, Side.SERVER))
-        link = parse_link(client, server, limits=self.limits)
+        # A side that sends six bytes at a time has the most that a link stage may take strewn over a whole capture.
+        for most in (LINK_USUAL_BYTES, LINK_STAGE_BYTES):
+            client, server = (self._link_bytes(side, most) for side in (Side.CLIENT, Side.SERVER))
+            link = parse_link(client, server, limits=self.limits)
+            if link.status is not LinkStatus.INCOMPLETE or link.needs_bytes <= most:
+                break
         if link.status is LinkStatus.INCOMPLETE:
             if self._must_wait(link):
                 self._waiting = link
@@ -270,9 +276,9 @@ class ChannelEngine:
             return not all(half.closed for half in self._halves.values())
         return not awaited.closed and awaited.end < link.needs_bytes
 
-    def _link_bytes(self, side: Side) -> bytes | None:
+    def _link_bytes(self, side: Side, most: int) -> bytes | None:
         half = self._halves[side]
-        return half.look().read(0, LINK_STAGE_BYTES) if half.seen else None
+        return half.look().read(0, most) if half.seen else None
 
     def _link_with_holes(self, link: Link) -> Link:
         """Look again at a link stage with a hole where the authentication is; its lengths are fixed.

@@ -47,7 +47,7 @@ READING_BYTES: Final = 64 * MIB
 READING_COST: Final = 4096
 """What taking any message apart counts, whatever its size."""
 WINDOW: Final = 32 * MIB
-"""Bytes of the stream scanned at a time: what of a mapped capture file is resident."""
+"""Bytes of the stream, or of the file, scanned at a time: what of a mapped capture file is resident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +170,13 @@ class Framer:
         room = min(ROWS, max(16, (stream.end - self.position) // self.header_bytes + 1))
         out = self._rows.room(room)
         first = self._chunk
+        until = self.position + WINDOW if self._release is None else stream.within(self.position, WINDOW)
         rows, status, self._chunk, self.position, self._needed = kernel.scan(
             *memory,
             stream.time_ns,
             self._chunk,
             self.position,
-            self.position + WINDOW,
+            until,
             self.header_bytes,
             self._limits.message_bytes,
             self._least,

@@ -18,7 +18,7 @@ Release = Callable[[int, int], None]
 """Told that bytes `[start, stop)` of a stream's `file` have been read and are not needed for now."""
 
 WINDOW_BYTES: Final = 32 * MIB
-"""Bytes of the stream out of which a column is gathered before `release` is told."""
+"""Bytes of the file out of which a column is gathered before `release` is told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,23 +95,30 @@ class MessageIndex:
                 self._release(starts[part])
         return out
 
+    def bodies(self, rows: npt.NDArray[np.intp]) -> Iterator[bytes]:
+        """Yield the bodies of `rows`, each up to its first missing byte, and let go of what was read as it goes."""
+        starts = self.position[rows]
+        for part in self._windows(starts):
+            for row in rows[part].tolist():
+                yield self.body(row)
+            if self.release is not None:
+                self._release(starts[part])
+
     def _windows(self, starts: Int64Array) -> Iterator[slice]:
-        """Cut rows into runs that lie within `WINDOW_BYTES` of the stream; one run if nothing is to be released."""
-        if self.release is None or int(starts.max() - starts.min()) <= WINDOW_BYTES:
+        """Cut rows into runs that lie within `WINDOW_BYTES` of the file; one run if nothing is to be released."""
+        if self.release is None or not len(starts):
             yield slice(0, len(starts))
             return
-        cuts = np.flatnonzero(np.diff(starts // WINDOW_BYTES)) + 1
+        # What was sent again lies further back; that it begins no run keeps their number small.
+        furthest = np.maximum.accumulate(np.maximum(self.stream.places(starts), 0))
+        cuts = np.flatnonzero(np.diff(furthest // WINDOW_BYTES)) + 1
         edges = [0, *cuts.tolist(), len(starts)]
         yield from (slice(a, b) for a, b in pairwise(edges))
 
     def _release(self, starts: Int64Array) -> None:
         assert self.release is not None
-        stream = self.stream
-        first, last = np.searchsorted(stream.position, (starts.min(), starts.max()), "right")
-        offset, length = stream.offset[max(0, first - 1) : last], stream.length[max(0, first - 1) : last]
-        inside = offset >= 0
-        if inside.any():
-            self.release(int(offset[inside].min()), int((offset + length)[inside].max()))
+        if len(starts) and (span := self.stream.span(int(starts.min()), int(starts.max()) + 1)) is not None:
+            self.release(*span)
 
     def between(self, start_ns: int, stop_ns: int) -> MessageIndex:
         """Return the rows with `start_ns <= time_ns < stop_ns`."""

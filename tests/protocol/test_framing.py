@@ -460,6 +460,58 @@ def test_the_file_is_let_go_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> No
     assert index.take(np.array([3])).release is not None
 
 
+def test_bytes_strewn_over_a_file_are_let_go_as_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A channel that sends little has its bytes all over the file: what counts is how much of the file was touched."""
+    monkeypatch.setattr("spicereplay.protocol.framing.WINDOW", 2000)
+    monkeypatch.setattr("spicereplay.protocol.index.WINDOW_BYTES", 2000)
+    message = mini(102)
+    each, count = 500, 40
+    starts = np.arange(count, dtype=np.int64)
+    stream = ByteStream(
+        file=message.ljust(each, b"\0") * count,
+        spill=b"",
+        position=starts * len(message),
+        offset=starts * each,
+        length=np.full(count, len(message), np.int64),
+        time_ns=starts,
+        packet=starts,
+    )
+    released: list[tuple[int, int]] = []
+    framer = Framer(
+        DISPLAY,
+        Side.SERVER,
+        mini_header=True,
+        start=0,
+        trusted=True,
+        units=False,
+        limits=DEFAULT_LIMITS,
+        defects=DefectLog(),
+        where="",
+        release=lambda start, stop: released.append((start, stop)),
+    )
+    framer.advance(stream, final=True)
+    index = framer.index(stream)
+    assert len(index) == count
+    for read in (
+        lambda: index.prefixes(np.arange(count), np.dtype([("byte", "u1")])),
+        lambda: list(index.bodies(np.arange(count))),
+        lambda: None,
+    ):
+        assert len(released) >= 7
+        assert max(stop - start for start, stop in released) < 3000
+        assert released[-1][1] > (count - 9) * each
+        released.clear()
+        read()
+
+
+def test_bodies_are_those_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spicereplay.protocol.index.WINDOW_BYTES", 300)
+    data = b"".join(video(8))
+    index = replace(framed(stream_of(data))[0], release=lambda start, stop: None)
+    for wanted in (np.arange(len(index)), np.arange(len(index))[::-1], np.arange(0)):
+        assert list(index.bodies(wanted)) == [index.body(row) for row in wanted.tolist()]
+
+
 # -- the kernel's own manners -----------------------------------------------------------------------------
 
 
