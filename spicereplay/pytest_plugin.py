@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge another program's decoder (an entry point)",
     )
     group.addoption(
+        "--spice-keylog",
+        metavar="FILE",
+        default=None,
+        help="secrets that open the captures' TLS, in SSLKEYLOGFILE format",
+    )
+    group.addoption(
         "--spice-tolerant",
         action="store_true",
         help="accept lossy pictures that are merely alike, even from the library that was recorded",
@@ -82,8 +88,13 @@ def spice_capture(request: pytest.FixtureRequest) -> Iterator[Capture]:
     if not hasattr(request, "param"):
         pytest.skip("no captures: give --spice-captures DIR")
     from spicereplay.api import open
+    from spicereplay.errors import SpiceReplayError
 
-    with open(request.param) as capture:
+    try:
+        opened = open(request.param, keylog=_asked(request.config, "--spice-keylog"))
+    except SpiceReplayError as error:
+        pytest.fail(str(error), pytrace=False)
+    with opened as capture:
         yield capture
 
 
@@ -110,6 +121,12 @@ def _captures(config: pytest.Config) -> list[Path]:
                 raise pytest.UsageError(f"--spice-captures: no capture or bug report in {', '.join(paths)}")
         config.stash[_FOUND] = found
     return config.stash[_FOUND]
+
+
+def _asked(config: pytest.Config, option: str) -> Path | None:
+    """Return the path that an option gives, seen from where pytest was started."""
+    given = config.getoption(option)
+    return None if given is None else config.invocation_params.dir / given
 
 
 def _name(config: pytest.Config, capture: Path) -> str:
@@ -149,11 +166,13 @@ class CaptureNode(pytest.Collector):
         from spicereplay.golden.check import Options, check
 
         option = self.config.getoption
-        pictures = option("--spice-pictures")
-        folder = None if pictures is None else self.config.invocation_params.dir / pictures
-        return check(
-            self.path, Options(folder, option("--spice-decoder"), tolerant=option("--spice-tolerant"))
+        options = Options(
+            _asked(self.config, "--spice-pictures"),
+            option("--spice-decoder"),
+            tolerant=option("--spice-tolerant"),
+            keylog=_asked(self.config, "--spice-keylog"),
         )
+        return check(self.path, options)
 
 
 class PicturesDiffer(Exception):
@@ -218,17 +237,10 @@ class UpdateItem(_CaptureItem):
     """Records a capture's manifest anew."""
 
     def runtest(self) -> None:
-        """Write the manifest; what was known of speeds is kept."""
-        from spicereplay.errors import InputError
-        from spicereplay.golden.manifest import beside, read_manifest, to_text
-        from spicereplay.golden.record import record
+        """Write the manifest; speeds, and how often surfaces are looked at, are kept."""
+        from spicereplay.golden.manifest import beside
+        from spicereplay.golden.record import record_anew
 
         path = beside(self.path)
-        try:
-            speeds = read_manifest(path).speeds
-        except (InputError, OSError):
-            speeds = {}  # none yet, or damaged and to be overwritten
-        text = to_text(record(self.path, speeds=speeds))
-        changed = not path.exists() or path.read_text() != text
-        path.write_text(text)
+        _, _, changed = record_anew(self.path, path, keylog=_asked(self.config, "--spice-keylog"))
         self.add_report_section("call", "spicereplay", f"{path}: {'written' if changed else 'unchanged'}")

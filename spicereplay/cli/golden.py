@@ -60,15 +60,21 @@ def record(
         ),
     ] = False,
     every: Annotated[
-        int, typer.Option("--every", min=1, help="Look at surfaces after so many messages of a display.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            "--every",
+            min=1,
+            help="Look at surfaces after so many messages of a display.",
+            show_default="as before, else 256",
+        ),
+    ] = None,
     keylog: KeyLog = None,
 ) -> None:
     """Write a manifest beside each capture: what it shows now is what it must show from now on."""
     from spicereplay.errors import InputError, OutputExistsError
-    from spicereplay.golden.manifest import beside, read_manifest, to_text
+    from spicereplay.golden.manifest import beside
     from spicereplay.golden.matrix import relative_speeds
-    from spicereplay.golden.record import record as make
+    from spicereplay.golden.record import record_anew
 
     captures = _found(paths)
     taken = [beside(capture) for capture in captures if beside(capture).exists()]
@@ -80,19 +86,16 @@ def record(
         for n, capture in enumerate(captures):
             path = beside(capture)
             try:
-                speeds = read_manifest(path).speeds if path.exists() else {}
-            except InputError:
-                speeds = {}  # it is damaged, and to be overwritten
-            try:
-                if speed:
-                    speeds = relative_speeds(capture, keylog=keylog)
-                manifest = make(capture, every=every, keylog=keylog, speeds=speeds)
+                speeds = relative_speeds(capture, keylog=keylog) if speed else None
+                manifest, text, _ = record_anew(capture, path, every=every, keylog=keylog, speeds=speeds)
             except InputError as error:
                 complain(f"{capture}: {error}")
                 failed += 1
                 continue
-            text = to_text(manifest)
-            path.write_text(text)
+            except OSError as error:
+                complain(f"{path}: {error.strerror}")
+                failed += 1
+                continue
             share = 100 * len(text) / max(1, manifest.size)
             print(
                 f"{path}: {len(manifest.entries)} pictures, {len(text)} bytes ({share:.1f} % of the capture)"
@@ -137,13 +140,22 @@ def check(
     keylog: KeyLog = None,
 ) -> None:
     """Replay captures and compare every picture with the manifests; exit with 1 if one differs or lacks one."""
-    from spicereplay.errors import OutputExistsError
+    from spicereplay.errors import OutputExistsError, UsageError
     from spicereplay.golden.check import Options, check_all
     from spicereplay.golden.decoders import load_decoder
     from spicereplay.golden.junit import junit as document
 
     if junit is not None and junit.exists() and not force:
         raise OutputExistsError(f"{junit} is already there; --force overwrites it")
+    if pictures is not None and pictures.exists():
+        if not pictures.is_dir():
+            raise UsageError(f"{pictures} is no folder")
+        if not force and any(pictures.iterdir()):
+            raise OutputExistsError(
+                f"{pictures} is not empty: what an earlier check drew would mix with this one's; --force lets it"
+            )
+    if against is not None and pictures is None:
+        raise UsageError("--against draws what was expected: give --pictures DIR for that, too")
     if decoder is not None:
         load_decoder(decoder)
     captures = _found(paths)
@@ -155,12 +167,12 @@ def check(
             jobs=jobs,
             done=None if tell is None else lambda _, done, total: tell("checking", done, total),
         )
-    if junit is not None:
-        junit.write_bytes(document(outcomes, Path()))
     if json:
         print_json([_as_json(outcome) for outcome in outcomes])
     else:
         _print_outcomes(outcomes)
+    if junit is not None:
+        junit.write_bytes(document(outcomes, Path()))
     if any(outcome.verdict.failed for outcome in outcomes):
         raise typer.Exit(EXIT_NOT_HELD)
 

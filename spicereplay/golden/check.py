@@ -11,7 +11,8 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,6 +48,8 @@ class Verdict(StrEnum):
     BAD_MANIFEST = "bad manifest"
     OTHER_CAPTURE = "another capture"
     UNREADABLE = "unreadable"
+    CRASHED = "crashed"
+    """The process that checked it ended without a word: a kernel, a library or another program's decoder fell over."""
 
     @property
     def failed(self) -> bool:
@@ -81,7 +84,7 @@ class Outcome:
     """Why it could not be compared."""
     compared: Mapping[str, int] = field(default_factory=dict)
     """Pictures that were compared, by codec; those of surfaces, draws and cursors under `surface`, the drawing
-    message's name, and `cursor`."""
+    message's name, and `cursor`; under `message count` channels that have more or fewer messages than recorded."""
     tolerated: Mapping[str, int] = field(default_factory=dict)
     """Of these, lossy ones that only look alike: another library made them."""
     not_judged: Mapping[str, int] = field(default_factory=dict)
@@ -143,7 +146,7 @@ def check(capture: Path, options: Options = Options()) -> Outcome:
     except FileNotFoundError:
         return Outcome(capture, Verdict.NO_MANIFEST, f"no manifest {path.name}; `golden record` makes one")
     except (InputError, OSError) as error:
-        return Outcome(capture, Verdict.BAD_MANIFEST, str(error))
+        return Outcome(capture, Verdict.BAD_MANIFEST, _said(error))
     try:
         if identity(capture) != (manifest.size, manifest.check):
             detail = "the capture is another than the manifest was recorded of (size or SHA-256 differ)"
@@ -153,8 +156,14 @@ def check(capture: Path, options: Options = Options()) -> Outcome:
             observe(found, comparison.see, every=manifest.every, limits=options.limits)
             comparison.finish(message_counts(found))
     except (InputError, OSError) as error:
-        return Outcome(capture, Verdict.UNREADABLE, str(error))
+        return Outcome(capture, Verdict.UNREADABLE, _said(error))
     return comparison.outcome(capture)
+
+
+def _said(error: InputError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def check_all(
@@ -179,26 +188,48 @@ def check_all(
 
 
 def _outcomes(captures: Sequence[Path], options: Options, jobs: int) -> Iterator[tuple[int, Outcome]]:
-    if jobs < 2:
+    # Another program's decoder is kept out of this process even where one is enough: it may end it.
+    if jobs < 2 and options.decoder is None:
         for n, capture in enumerate(captures):
             yield n, check(capture, options)
         return
-    # Not forked: a process with threads, as progress bars have, cannot be without danger.
-    # An interrupt, which a terminal sends to all of them, ends the others without a word.
-    with ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
-    ) as pool:
+    left = dict(enumerate(captures))
+    with _processes(jobs) as pool:
         try:
-            begun = {pool.submit(check, capture, options): n for n, capture in enumerate(captures)}
+            begun = {pool.submit(check, capture, options): n for n, capture in left.items()}
             for future in as_completed(begun):
                 yield begun[future], future.result()
+                del left[begun[future]]
+        except BrokenProcessPool:
+            pass  # One capture's check took the others with it: which, is found out below.
         finally:
             pool.shutdown(cancel_futures=True)
+    for n, capture in left.items():
+        with _processes(1) as pool:
+            try:
+                outcome = pool.submit(check, capture, options).result()
+            except BrokenProcessPool:
+                by = "" if options.decoder is None else f" with decoder {options.decoder}"
+                outcome = Outcome(capture, Verdict.CRASHED, f"the process that checked it{by} crashed")
+        yield n, outcome
+
+
+def _processes(jobs: int) -> ProcessPoolExecutor:
+    """Return processes to check in.
+
+    Not forked: a process with threads, as progress bars have, cannot be without danger. An interrupt, which a terminal
+    sends to all of them, ends the others without a word.
+    """
+    return ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
+    )
 
 
 def group_of(key: Key) -> str:
     """Return what a picture is counted under: its codec, or what else it is a picture of."""
     match key.kind:
+        case "messages":
+            return "message count"
         case "image" | "frame" | "draw":
             return key.what
         case "shape":
@@ -304,7 +335,7 @@ class _Comparison:
         pair = None
         first = not self.wrong[group_of(seen.key)]
         if self.options.pictures is not None and (first or len(self.pairs) < MOST_PICTURES):
-            pair = Pair(seen.key, expected, pixels, reference)
+            pair = Pair(seen.key, expected, _kept(pixels), _kept(reference))
         self._add(difference, pair)
 
     def _add(self, difference: Difference, pair: Pair | None = None) -> None:
@@ -328,6 +359,7 @@ class _Comparison:
             if was != now and was:
                 key = Key(session, channel, now, "messages", "all")
                 what = f"expected {was} messages from the server, got {now}"
+                self.compared[group_of(key)] += 1
                 self._add(Difference(key, 0, (0, 0), what))
 
     def outcome(self, capture: Path) -> Outcome:
@@ -368,6 +400,14 @@ class _Comparison:
                 pair = Pair(pair.key, pair.expected, pair.got, better.get(pair.key))
             files = write_pictures(self.options.pictures, capture, pair)
             yield Difference(difference.key, difference.position, difference.size, difference.what, files)
+
+
+def _kept(pixels: Pixels | None) -> Pixels | None:
+    """Return pixels that stay as they are: those of a surface are drawn over by the next message."""
+    if pixels is None:
+        return None
+    unknown = None if pixels.unknown is None else pixels.unknown.copy()
+    return replace(pixels, bgra=pixels.bgra.copy(), unknown=unknown)
 
 
 def _recorded(entry: Entry) -> str:

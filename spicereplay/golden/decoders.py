@@ -85,8 +85,9 @@ class ForeignDecoder:
         width, height = seen.size
         try:
             got: object = self.decode(seen.key.what, data, width, height, session=session, **facts)
-        # Whatever another program's code raises is its failure to decode, and what this is here to report.
-        except Exception as error:
+        # Whatever another program's code raises is its failure to decode, and what this is here to report. A way out
+        # of the process would end the check before it has said so, with an exit status of the decoder's choice.
+        except (Exception, SystemExit) as error:
             return Failure(f"{type(error).__name__}: {error}")
         if got is None:
             return None
@@ -153,7 +154,7 @@ def load_decoder(name: str, points: Callable[[], list[EntryPoint]] = installed) 
     try:
         decode = point.load()
     # Importing runs another program's code, which may fail in any way.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"decoder {name} ({point.value}) cannot be loaded: {type(error).__name__}: {error}"
         ) from error

@@ -139,6 +139,12 @@ def _blocks(size: tuple[int, int]) -> list[Box]:
     return [block_box(size, column, row) for row in range(rows) for column in range(columns)]
 
 
+def grid_bytes(size: tuple[int, int], *, means: bool) -> tuple[int, ...]:
+    """Return how long a picture's `block_means` (with alpha or without) or `block_digests` can be, if not empty."""
+    columns, rows = grid_of(size)
+    return tuple(columns * rows * each for each in ((3, 4) if means else (_BLOCK_HASH_BYTES,)))
+
+
 def block_digests(pixels: Pixels) -> bytes:
     """Return two bytes of hash for each block, row by row; nothing for a picture of a single block."""
     boxes = _blocks(pixels.size)

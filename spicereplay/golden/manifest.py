@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from spicereplay.errors import InputError
+from spicereplay.golden.digest import grid_bytes
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.text import visible
 
@@ -40,7 +42,9 @@ KINDS: Final = ("image", "frame", "draw", "last", "state", "shape", "end")
 """`last` is a surface before it is destroyed, `end` one at the end of the capture."""
 
 _HASH = re.compile(r"(?:([A-Z]+):)?([0-9a-f]{16})")
-_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+_SIZE = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_CHECK: Final = re.compile(r"[0-9a-f]{1,64}")
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -186,7 +190,7 @@ def parse(text: str, name: str = "manifest") -> Manifest:
     """Return the manifest that a text holds; raises `InputError`, which names the line."""
     lines = text.splitlines()
     magic, _, number = (lines[0] if lines else "").partition(" ")
-    if magic != MAGIC or not (number.isascii() and number.isdigit()):
+    if magic != MAGIC or not _NUMBER.fullmatch(number):
         raise InputError(f"{name}: no golden manifest: its first line is not '{MAGIC} {VERSION}'")
     version = int(number)
     if version > VERSION or version < 1:
@@ -246,26 +250,26 @@ class _Reader:
             except (ValueError, KeyError, IndexError, binascii.Error):
                 raise InputError(f"{self.name}: line {number} is damaged: {visible(line, 80)}") from None
         if self.size < 0 or self.every < 1:
-            raise InputError(f"{self.name}: damaged: it does not say which capture it belongs to")
+            raise InputError(f"{self.name}: damaged: its line 'capture' or 'states' is missing")
         entries = tuple(self.entries)
         return Manifest(self.size, self.check, self.recorded, self.every, entries, self.channels, self.speeds)
 
     def _take(self, words: list[str]) -> None:
         match words:
-            case ["capture", size, check]:
-                self.size, self.check = int(size), check
+            case ["capture", size, check] if _CHECK.fullmatch(check):
+                self.size, self.check = _number(size), check
             case ["recorded", *rest]:
                 self.recorded = " ".join(rest)
             case ["states", every]:
-                self.every = int(every)
+                self.every = _number(every)
             case ["library", letter, *rest]:
                 self.libraries[letter] = " ".join(rest)
             case ["speed", codec, ratio]:
-                self.speeds[codec] = float(ratio)
+                self.speeds[codec] = _ratio(ratio)
             case ["channel", session, channel, *messages]:
-                self.channel = int(session), channel
+                self.channel = _number(session), channel
                 if messages:
-                    self.channels[self.channel] = int(messages[0])
+                    self.channels[self.channel] = _number(messages[0])
             case [kind, *_] if kind in KINDS:
                 self.entries.append(self._entry(words))
             case _:
@@ -290,9 +294,27 @@ class _Reader:
                 mask = word[1:]
             else:
                 raise ValueError
+        width, height = int(sides[1]), int(sides[2])
+        if grid and len(grid) not in grid_bytes((width, height), means=bool(libraries)):
+            raise ValueError
         session, channel = self.channel
-        first = Key(session, channel, int(row), kind, what)
+        first = Key(session, channel, _number(row), kind, what)
         ordinal = self.seen.get(first, 0)
         self.seen[first] = ordinal + 1
-        key = Key(session, channel, int(row), kind, what, ordinal)
-        return Entry(key, int(position), int(sides[1]), int(sides[2]), format, hashed, libraries, grid, mask)
+        key = Key(session, channel, _number(row), kind, what, ordinal)
+        return Entry(key, _number(position), width, height, format, hashed, libraries, grid, mask)
+
+
+def _number(word: str) -> int:
+    """Return a count as it is written here; raises `ValueError` for all else that `int` takes."""
+    if _NUMBER.fullmatch(word) is None:
+        raise ValueError
+    return int(word)
+
+
+def _ratio(word: str) -> float:
+    """Return a speed; one that is none (nan, inf, 0) would never be exceeded, and raises `ValueError`."""
+    ratio = float(word)
+    if not (math.isfinite(ratio) and ratio > 0):
+        raise ValueError
+    return ratio

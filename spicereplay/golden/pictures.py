@@ -7,6 +7,7 @@ manifest, which are coarse; for lossless codecs none, and only the blocks that d
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ PANEL_PX: Final = 400
 """Small pictures are enlarged on the sheet, each pixel to a square, up to this side."""
 PANEL_MOST_PX: Final = 1600
 """Larger ones are shrunk to it."""
+NAME_MOST_BYTES: Final = 200
+"""Longer names of files end in a hash of themselves: file systems take 255 bytes, endings included."""
 NO_EXPECTED: Final = "A manifest holds no pixels; --against BUILD draws what was expected."
 _MARGIN: Final = 16
 _CAPTION: Final = 26
@@ -90,7 +93,11 @@ def _name(capture: Path, key: Key) -> str:
     text = f"{place}-{key.session}-{key.channel}-{key.row}-{key.kind}-{key.what}"
     if key.ordinal:
         text += f"-{key.ordinal}"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lower()
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).lower()
+    if len(name) <= NAME_MOST_BYTES:
+        return name
+    told_apart = hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{name[: NAME_MOST_BYTES - len(told_apart) - 1]}-{told_apart}"
 
 
 def shown(pixels: Pixels) -> Rgb:
@@ -125,13 +132,13 @@ def _expected(pair: Pair) -> tuple[str, str, Rgb] | None:
     entry = pair.expected
     if entry is None or not entry.lossy or not entry.grid:
         return None
-    size = entry.width, entry.height
-    columns, rows = grid_of(size)
+    columns, rows = grid_of((entry.width, entry.height))
     means = np.frombuffer(entry.grid, np.uint8).reshape(rows, columns, -1)
-    out = np.empty((entry.height, entry.width, 3), np.uint8)
-    for row in range(rows):
-        for column in range(columns):
-            out[block_box(size, column, row).slices] = means[row, column, [2, 1, 0]]
+    # No larger than the sheet has room for: a size that only a manifest names must not cost memory.
+    shrunk = min(1.0, PANEL_MOST_PX / max(entry.width, entry.height))
+    width, height = (max(1, round(side * shrunk)) for side in (entry.width, entry.height))
+    across, down = np.arange(width) * columns // width, np.arange(height) * rows // height
+    out = means[down[:, None], across[None, :]][..., [2, 1, 0]]
     return "expected, roughly", f"mean colours of {columns} x {rows} blocks", out
 
 

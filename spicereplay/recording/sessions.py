@@ -28,6 +28,7 @@ from spicereplay.protocol.index import WINDOW_BYTES
 from spicereplay.recording.handshake import Step, opening_of
 from spicereplay.recording.script import ChannelScript, Inserted, Lane, script_of
 from spicereplay.recording.synthetic_tcp import MOST_GAP_BYTES, SyntheticTcp
+from spicereplay.recording.whole_file import whole_file
 from spicereplay.session.log import ChannelLog, SessionLog
 
 Progress = Callable[[str, int, int], None]
@@ -137,25 +138,18 @@ def write_scripts(
     channels = [channel for channel in channels if not channel.empty]
     for n, (channel, ends) in enumerate(zip(channels, _endpoints(channels), strict=True)):
         channel.connect_as(*ends, n * _SEQUENCE_STEP)
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            writer = _Remarking(file, comment=_section_comment(channels, about))
-            writer.expect(remarks, utc_offset_ns)
-            begins = min((channel.script.log.start_time_ns for channel in channels), default=None)
-            if origin_ns is not None and begins is not None and origin_ns < begins:
-                writer.write(marker_frame(ORIGIN), origin_ns + utc_offset_ns, comment=ORIGIN)
-            total = sum(channel.script.messages for channel in channels)
-            ordered = heapq.merge(
-                *(channel.events() for channel in channels), key=lambda event: event.time_ns
-            )
-            for done, event in enumerate(ordered, 1):
-                event.write(writer, event.time_ns + utc_offset_ns)
-                if progress is not None and done % _TELL_EVERY == 0:
-                    progress("writing", min(done, total), total)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        writer = _Remarking(file, comment=_section_comment(channels, about))
+        writer.expect(remarks, utc_offset_ns)
+        begins = min((channel.script.log.start_time_ns for channel in channels), default=None)
+        if origin_ns is not None and begins is not None and origin_ns < begins:
+            writer.write(marker_frame(ORIGIN), origin_ns + utc_offset_ns, comment=ORIGIN)
+        total = sum(channel.script.messages for channel in channels)
+        ordered = heapq.merge(*(channel.events() for channel in channels), key=lambda event: event.time_ns)
+        for done, event in enumerate(ordered, 1):
+            event.write(writer, event.time_ns + utc_offset_ns)
+            if progress is not None and done % _TELL_EVERY == 0:
+                progress("writing", min(done, total), total)
     return Written(
         path=path,
         bytes=writer.bytes_written,

@@ -20,9 +20,10 @@ from spicereplay.display import composite, draws, images, scaling
 from spicereplay.display import cursor as cursors
 from spicereplay.errors import NoSpiceError
 from spicereplay.golden.check import Options, Verdict, check, check_all
+from spicereplay.golden.digest import Pixels, digest
 from spicereplay.golden.manifest import beside, parse, read_manifest, to_text
 from spicereplay.golden.observe import LOSSY
-from spicereplay.golden.record import identity, record
+from spicereplay.golden.record import identity, record, record_anew
 
 CAPTURES = ("made/every-codec.pcap", "made/every-draw.pcap", "captures/desktop-jpeg-zlib-wan/capture.pcap")
 
@@ -281,7 +282,7 @@ def test_what_came_unexpected_and_what_did_not_come_differ(at_hand: Callable[[st
     beside(capture).write_text(changed)
     outcome = check(capture)
     said = [each.what for each in outcome.differences]
-    assert outcome.wrong == {"quic": 3, "surface": 1}
+    assert outcome.wrong == {"quic": 3, "message count": 1}
     assert said[0].startswith("expected nothing, got gray 97×101")
     assert said[1].startswith("the message was recorded at byte")
     assert said[2].endswith("got nothing")
@@ -381,3 +382,62 @@ def test_states_can_be_closer_together(fixtures: Path) -> None:
     counts = [sum(entry.key.kind == "state" for entry in each.entries) for each in (few, many)]
     assert counts[0] < counts[1] / 8
     assert parse(to_text(many)).every == 64
+
+
+# --- pictures that stay, processes that do not -----------------------------------------------------------
+
+
+def test_the_picture_that_is_shown_is_the_one_that_was_wrong(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a surface with alpha the pixels are the surface's own, and the next message draws over them."""
+    wrong = written_wrong(composite.blending.combine, 0)
+    monkeypatch.setattr(composite, "blending", Instead(composite.blending, "combine", wrong))
+    outcome = check(fixtures / "made/every-composite.pcap.gz", Options(pictures=tmp_path))
+    for difference in outcome.differences:
+        if difference.key.what == "DRAW_COMPOSITE" and difference.pictures:
+            with Image.open(difference.pictures[1]) as got:
+                bgra = np.asarray(got)[..., [2, 1, 0, 3]]
+            assert difference.what.endswith(digest(Pixels(bgra, "a888", True)))
+
+
+def test_a_process_that_falls_over_fails_its_own_capture_alone(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "toys-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[spicereplay.decoders]\nfragile = fragile_toy:decode\n")
+    (tmp_path / "fragile_toy.py").write_text(
+        "import os\n\n\ndef decode(codec, data, width, height, **facts):\n"
+        "    if codec == 'quic':\n        os._exit(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    captures = [fixtures / "made/every-codec.pcap", fixtures / "hostile/websocket.pcap"]
+    for jobs in (1, 2):
+        fell, other = check_all(captures, Options(decoder="fragile"), jobs=jobs)
+        assert fell.verdict is Verdict.CRASHED
+        assert fell.verdict.failed
+        assert fell.sentence == "the process that checked it with decoder fragile crashed"
+        assert other.verdict is Verdict.NOTHING
+
+
+def test_a_manifest_inside_a_directory_is_no_part_of_it(fixtures: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "capture"
+    shutil.copytree(fixtures / "bugreports/capture-dir-dropped/capture", copy)
+    before = identity(copy)
+    (copy / "bug-reports" / "some.zip.golden").write_text("not part of the capture")
+    assert identity(copy) == before
+
+
+def test_recording_anew_keeps_what_was_chosen_and_measured(fixtures: Path, tmp_path: Path) -> None:
+    capture = tmp_path / "x.pcap"
+    shutil.copy(fixtures / "hostile/websocket.pcap", capture)
+    path = beside(capture)
+    _, text, changed = record_anew(capture, path, every=2, speeds={"lz_rgb": 3.5})
+    assert changed
+    assert record_anew(capture, path)[1:] == (text, False)
+    assert (read_manifest(path).every, read_manifest(path).speeds) == (2, {"lz_rgb": 3.5})
+    path.write_text("damaged")
+    assert record_anew(capture, path)[0].every == 256
+    assert [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []

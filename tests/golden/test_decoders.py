@@ -35,6 +35,8 @@ def decode(codec, data, width, height, **facts):
         from PIL import Image
         with Image.open(io.BytesIO(data)) as image:
             return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+    if codec == "h265":
+        raise SystemExit(0)
     if codec == "lz_plt":
         assert facts["palette"].dtype == np.uint32 and len(facts["palette"]) == 256
         raise RuntimeError("palettes are not done yet")
@@ -55,9 +57,14 @@ broken = None
 def __getattr__(name):
     if name == "late":
         raise OSError("no such library")
+    if name == "leaving":
+        raise SystemExit(0)
     raise AttributeError(name)
 '''
-POINTS = f"[{GROUP}]\ntoy = toyclient:decode\nbroken = toyclient:broken\nlate = toyclient:late\n"
+POINTS = f"[{GROUP}]\n" + "".join(
+    f"{name} = toyclient:{at}\n"
+    for name, at in (("toy", "decode"), ("broken", "broken"), ("late", "late"), ("leaving", "leaving"))
+)
 
 
 @pytest.fixture
@@ -80,14 +87,15 @@ def said_of(outcome: Outcome, codec: str) -> str:
 def test_each_picture_is_judged_failed_or_left_out(fixtures: Path, tmp_path: Path) -> None:
     outcome = check(fixtures / "made/every-codec.pcap", Options(tmp_path / "pictures", "toy"))
     assert outcome.verdict is Verdict.DIFFERENT
-    assert outcome.wrong == {"quic": 17, "glz_rgb": 12, "lz_plt": 15, "vp8": 3}
+    assert outcome.wrong == {"quic": 17, "glz_rgb": 12, "lz_plt": 15, "vp8": 3, "h265": 3}
     assert outcome.compared["quic"] == 19  # two of them are black
     assert outcome.compared["bitmap"] == 2
     assert outcome.compared["lz4"] == 2
     assert (outcome.compared["jpeg"], outcome.compared["mjpeg"]) == (4, 3)
-    assert outcome.not_judged == {"bitmap": 2, "lz4": 2, "lz_rgb": 24, "h264": 3, "vp9": 3, "h265": 3}
+    assert outcome.not_judged == {"bitmap": 2, "lz4": 2, "lz_rgb": 24, "h264": 3, "vp9": 3}
     assert "surface" not in outcome.compared
     assert said_of(outcome, "lz_plt") == "toy 1.2 failed: RuntimeError: palettes are not done yet"
+    assert said_of(outcome, "h265") == "toy 1.2 failed: SystemExit: 0"
     assert "returned an array of shape" in said_of(outcome, "glz_rgb")
     assert "returned a str, not a (height, width, 3 or 4) uint8 array" in said_of(outcome, "vp8")
     quic = next(each for each in outcome.differences if each.key.what == "quic")
@@ -116,11 +124,13 @@ def test_a_decoder_that_does_nothing_of_a_capture_has_not_passed(fixtures: Path)
 
 @pytest.mark.usefixtures("toy")
 def test_a_decoder_that_is_not_there_or_cannot_be_loaded_is_the_users_mistake() -> None:
-    assert [point.name for point in installed()] == ["broken", "late", "toy"]
+    assert [point.name for point in installed()] == ["broken", "late", "leaving", "toy"]
     assert load_decoder("toy").label == "toy 1.2"
-    with pytest.raises(UsageError, match=r"no decoder is called 'tyo'.*broken, late, toy"):
+    with pytest.raises(UsageError, match=r"no decoder is called 'tyo'.*broken, late, leaving, toy"):
         load_decoder("tyo")
     with pytest.raises(UsageError, match="is not callable"):
         load_decoder("broken")
     with pytest.raises(UsageError, match="cannot be loaded: OSError: no such library"):
         load_decoder("late")
+    with pytest.raises(UsageError, match="cannot be loaded: SystemExit: 0"):
+        load_decoder("leaving")

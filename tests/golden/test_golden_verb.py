@@ -116,3 +116,40 @@ def test_the_matrix_as_text_and_json_and_its_limit(folder: Path) -> None:
     assert decoder["recorded_ratio"] == 0.0001
     assert decoder["used"] is True
     assert decoder["least_psnr_db"] is None
+
+
+def test_what_an_earlier_check_drew_is_not_mixed_with(folder: Path) -> None:
+    run("record", "websocket.pcap", cwd=folder)
+    (folder / "wrong").mkdir()
+    command = ("check", "websocket.pcap", "--pictures", "wrong")
+    assert run(*command, cwd=folder).returncode == 0
+    (folder / "wrong" / "old.png").write_bytes(b"")
+    refused = run(*command, cwd=folder)
+    assert refused.returncode == 2
+    assert "wrong is not empty" in refused.stderr
+    assert run(*command, "--force", cwd=folder).returncode == 0
+    no_folder = run("check", "websocket.pcap", "--pictures", "websocket.pcap", cwd=folder)
+    assert (no_folder.returncode, no_folder.stderr) == (2, "spicereplay: websocket.pcap is no folder\n")
+
+
+def test_another_build_without_a_place_for_its_pictures_is_a_mistake(folder: Path) -> None:
+    refused = run("check", "websocket.pcap", "--against", ".", cwd=folder)
+    assert refused.returncode == 2
+    assert "give --pictures DIR" in refused.stderr
+
+
+def test_a_report_that_cannot_be_written_does_not_swallow_the_outcome(folder: Path) -> None:
+    run("record", "websocket.pcap", cwd=folder)
+    done = run("check", "websocket.pcap", "--junit", "nowhere/x.xml", cwd=folder)
+    assert done.returncode == 3
+    assert "websocket.pcap: 7 pictures as recorded" in done.stdout
+    assert "nowhere/x.xml: No such file or directory" in done.stderr
+
+
+def test_recording_goes_on_behind_a_manifest_that_cannot_be_written(folder: Path) -> None:
+    blocked = beside(folder / "tcp-overlap.pcap")
+    blocked.mkdir()
+    done = run("record", ".", "--force", cwd=folder)
+    assert done.returncode == 3
+    assert "tcp-overlap.pcap.golden: Is a directory" in done.stderr
+    assert beside(folder / "websocket.pcap").exists()

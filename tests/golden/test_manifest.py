@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spicereplay.errors import InputError
+from spicereplay.golden.digest import grid_bytes
 from spicereplay.golden.manifest import (
     KINDS,
     MISSING,
@@ -114,8 +115,8 @@ def test_a_manifest_of_version_1_is_still_read() -> None:
         ("spicereplay-golden ²\n", "no golden manifest"),
         ("spicereplay-golden 0\n", "version 0"),
         (TEXT.replace("golden 2", "golden 3"), "version 3; this program knows up to 2"),
-        ("spicereplay-golden 2\n", "does not say which capture"),
-        (TEXT.replace("states 256", "states 0"), "does not say which capture"),
+        ("spicereplay-golden 2\n", "'capture' or 'states' is missing"),
+        (TEXT.replace("states 256", "states 0"), "'capture' or 'states' is missing"),
         (TEXT.replace("capture 998729", "capture many"), "line 2 is damaged"),
         (TEXT.replace("A:0ff1", "Q:0ff1"), "line 11 is damaged"),
         (TEXT.replace("5a3b0e18c6f1d207", "5a3b0e18c6f1d2"), "line 8 is damaged"),
@@ -124,6 +125,14 @@ def test_a_manifest_of_version_1_is_still_read() -> None:
         (TEXT.replace("#AQIDBA", "%AQIDBA"), "line 8 is damaged"),
         (TEXT.replace("channel 0 display/0 40\n", ""), "line 7 is damaged"),
         (TEXT.replace("shape 2", "shapely 2"), "line 14 is damaged"),
+        (f"spicereplay-golden {'9' * 5000}\n", "no golden manifest"),
+        (TEXT.replace("channel 0 display/0 40", f"channel 0 display/0 {'9' * 5000}"), "line 7 is damaged"),
+        (TEXT.replace("channel 0 display/0 40", "channel 0 display/0 -4"), "line 7 is damaged"),
+        (TEXT.replace("channel 0 display/0 40", "channel 0 display/0 4_0"), "line 7 is damaged"),
+        (TEXT.replace("states 256", "states 256\nspeed quic nan"), "line 5 is damaged"),
+        (TEXT.replace("states 256", "states 256\nspeed quic inf"), "line 5 is damaged"),
+        (TEXT.replace("states 256", "states 256\nspeed quic 0"), "line 5 is damaged"),
+        (TEXT.replace("#AQIDBA", "#AQID"), "line 8 is damaged"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_it_is_said(text: str, says: str) -> None:
@@ -168,18 +177,27 @@ libraries = st.lists(st.sampled_from(["a 1", "b 2 x86_64", "pyav h264 (FFmpeg 8.
 keys = st.builds(
     Key, st.integers(0, 3), st.sampled_from(["display/0", "cursor/1"]), numbers, st.sampled_from(KINDS), words
 )
-entries = st.builds(
-    Entry,
-    keys,
-    numbers,
-    st.integers(0, 99999),
-    st.integers(0, 99999),
-    words,
-    st.binary(min_size=8, max_size=8).map(bytes.hex),
-    libraries.map(tuple),
-    st.binary(max_size=40),
-    st.binary(max_size=4).map(bytes.hex),
-)  # fmt: skip
+
+
+@st.composite
+def made_entries(draw: st.DrawFn) -> Entry:
+    width, height = draw(st.integers(0, 99999)), draw(st.integers(0, 99999))
+    made_by = tuple(draw(libraries))
+    length = draw(st.sampled_from((0, *grid_bytes((width, height), means=bool(made_by)))))
+    return Entry(
+        draw(keys),
+        draw(numbers),
+        width,
+        height,
+        draw(words),
+        draw(st.binary(min_size=8, max_size=8)).hex(),
+        made_by,
+        draw(st.binary(min_size=length, max_size=length)),
+        draw(st.binary(max_size=4)).hex(),
+    )
+
+
+entries = made_entries()
 
 
 @settings(max_examples=60)

@@ -12,7 +12,7 @@ from PIL import Image
 from spicereplay.errors import UsageError
 from spicereplay.golden.against import pictures_of, run_build
 from spicereplay.golden.check import Options, check
-from spicereplay.golden.digest import Pixels
+from spicereplay.golden.digest import Pixels, grid_of
 from spicereplay.golden.manifest import Key
 from spicereplay.golden.observe import EVERY, Seen
 from spicereplay.golden.pictures import Pair, shown, write_pictures
@@ -90,6 +90,25 @@ def test_every_size_can_be_drawn(tmp_path: Path, size: tuple[int, int]) -> None:
     assert written(tmp_path, pair(good, other))[1].size
     assert written(tmp_path, pair(good, other, true=True))[1].size
     assert written(tmp_path, Pair(KEY, None, bad))[1].size
+
+
+def test_a_size_that_only_a_manifest_names_costs_no_memory(tmp_path: Path) -> None:
+    known = pair(picture(), wrong(picture()), lossy=True)
+    assert known.expected is not None
+    for size in ((999_999, 999_999), (1, 999_999), (999_999, 1)):
+        columns, rows = grid_of(size)
+        vast = replace(known.expected, width=size[0], height=size[1], grid=bytes(columns * rows * 3))
+        assert max(written(tmp_path, replace(known, expected=vast))[1].shape) < 4000
+
+
+def test_long_names_are_shortened_and_stay_apart(tmp_path: Path) -> None:
+    name = "n" * 240
+    known = pair(picture(), wrong(picture()))
+    files = [
+        write_pictures(tmp_path, tmp_path / f"{name}{ending}", known)[0] for ending in (".pcap", ".pcapng")
+    ]
+    assert files[0] != files[1]
+    assert all(file.exists() for file in files)
 
 
 def test_nothing_is_written_where_there_is_nothing_to_show(tmp_path: Path) -> None:

@@ -156,3 +156,28 @@ def test_another_programs_decoder_can_be_judged(project: pytest.Pytester) -> Non
     done = project.runpytest_subprocess("--spice-captures", "captures", "--spice-decoder", "toy")
     done.assert_outcomes(passed=2, failed=1, skipped=16)
     done.stdout.fnmatch_lines(["first: *image quic*: toy 1.0 failed: RuntimeError: not yet"])
+
+
+def test_a_capture_that_is_gone_fails_in_one_line(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_of_ones_own(spice_sessions): pass")
+    (project.path / "captures" / "websocket.pcap").unlink()
+    done = project.runpytest_subprocess("--spice-captures", "captures", "-k", "websocket or own")
+    done.stdout.fnmatch_lines(["*websocket.pcap: no such file or directory"])
+    assert "Traceback" not in done.stdout.str()
+    assert "driver.py" not in done.stdout.str()
+    assert done.ret == 1
+
+
+@pytest.mark.shared
+def test_captures_under_tls_open_with_their_keys(project: pytest.Pytester, shared: Path) -> None:
+    source = shared / "captures" / "tls13-keylog"
+    folder = project.mkdir("tls")
+    (folder / "capture.pcap").symlink_to(source / "capture.pcap")
+    keys = ("--spice-captures", "tls", "--spice-keylog", str(source / "keys.log"))
+    project.runpytest_subprocess(*keys, "--spice-update").assert_outcomes(passed=2)
+    done = project.runpytest_subprocess(*keys)
+    assert done.ret == 0
+    assert done.parseoutcomes()["passed"] > 3
+    without = project.runpytest_subprocess("--spice-captures", "tls")
+    assert without.ret == 1
+    without.stdout.fnmatch_lines(["*no keys given*"])

@@ -3,11 +3,14 @@
     PYTHONPATH=tests python -m support.made_captures fixtures/made
 
 `every-draw.pcap` holds the random messages that `interop/test_canvas_against_spice_gtk.py` compares with the reference
-canvas; `every-codec.pcap` the streams of `fixtures/vectors`, and those that our own test encoders and libraries write.
+canvas; `every-codec.pcap` the streams of `fixtures/vectors`, and those that our own test encoders and libraries write;
+`every-composite.pcap.gz` each operator, mask, repeat and filter of DRAW_COMPOSITE, on pixels that tell one rounding
+from another.
 """
 
 from __future__ import annotations
 
+import gzip
 import struct
 import sys
 from collections.abc import Iterable, Iterator
@@ -29,8 +32,10 @@ from spicereplay.protocol.enums import (
     BitmapFlags,
     BitmapFormat,
     ChannelType,
+    CompositeFlags,
     CursorFlags,
     CursorType,
+    ImageFlags,
     ImageType,
     ServerCursor,
     SurfaceFormat,
@@ -107,6 +112,102 @@ def every_draw() -> list[Frame]:
         said = b"".join(map(message, draws(format, other, seed=n)))
         frames += connection(ChannelType.DISPLAY, n + 1, 40_000 + n, n * 10**9, said)
     return frames
+
+
+# --- every composition ------------------------------------------------------------------------------------
+
+PICTURE = (24, 20)
+BACKGROUND, SOURCE, MASK = 1, 2, 3
+"""Ids of cached images."""
+WHOLE = g.Rect(top=0, left=0, bottom=PICTURE[1], right=PICTURE[0])
+NEAREST, BILINEAR = 3, 4
+"""Source: pixman.h, pixman_filter_t."""
+OPERATORS = (*range(0x0E), *range(0x10, 0x1C), *range(0x20, 0x2C), *range(0x30, 0x3F))
+"""Source: pixman.h, pixman_op_t. Those below 0x0E are the kernel's."""
+TRANSFORMS = (
+    (2.0, 0.0, -15.0, 0.0, 2.0, -12.0),  # whole pixels: what lies on the border of two counts
+    (0.83, -0.61, -4.3, 0.57, 1.21, -11.7),
+)
+"""Both see the picture, and all that its repeat puts around it."""
+
+
+def pixels(image_id: int) -> i.Image:
+    """Return an image of random pixels, alpha and all, that goes into the cache."""
+    width, height = PICTURE
+    data = np.random.default_rng(image_id).integers(0, 256, width * height * 4, np.uint8).tobytes()
+    raw = i.Bitmap(
+        format=BitmapFormat.FMT_RGBA, flags=BitmapFlags.TOP_DOWN, x=width, y=height, stride=4 * width,
+        palette_id=None, palette=None, data=data,
+    )  # fmt: skip
+    descriptor = i.ImageDescriptor(
+        id=image_id, type=ImageType.BITMAP, flags=ImageFlags.CACHE_ME, width=width, height=height
+    )
+    return i.Image(descriptor=descriptor, data=raw)
+
+
+def cached(image_id: int) -> i.Image:
+    """Return one of these out of the cache."""
+    width, height = PICTURE
+    descriptor = i.ImageDescriptor(
+        id=image_id, type=ImageType.FROM_CACHE, flags=0, width=width, height=height
+    )
+    return i.Image(descriptor=descriptor, data=None)
+
+
+def painted(image: i.Image) -> m.DrawCopy:
+    """Return the message that lets the surface show an image."""
+    return m.DrawCopy(
+        base=d.DisplayBase(surface_id=0, box=WHOLE, clip=g.Clip(type=0, rects=None)),
+        src_bitmap=image,
+        src_area=WHOLE,
+        rop_descriptor=8,
+        scale_mode=0,
+        mask=d.QMask(flags=0, pos=g.Point(x=0, y=0), bitmap=None),
+    )
+
+
+def composed(
+    flags: int, *, masked: bool, transform: tuple[float, ...] | None = None
+) -> Iterator[m.DrawCopy | m.DrawComposite]:
+    """Yield messages that combine the source with the background anew."""
+    through = None
+    if transform is not None:
+        fixed = (round(value * 65536) % (1 << 32) for value in transform)
+        through = g.Transform(**dict(zip(("t00", "t01", "t02", "t10", "t11", "t12"), fixed, strict=True)))
+        flags |= CompositeFlags.HAS_SRC_TRANSFORM | (CompositeFlags.HAS_MASK_TRANSFORM if masked else 0)
+    yield painted(cached(BACKGROUND))
+    yield m.DrawComposite(
+        base=d.DisplayBase(surface_id=0, box=WHOLE, clip=g.Clip(type=0, rects=None)),
+        flags=int(flags | (CompositeFlags.HAS_MASK if masked else 0)),
+        src_bitmap=cached(SOURCE),
+        mask_bitmap=cached(MASK) if masked else None,
+        src_transform=through,
+        mask_transform=through if masked else None,
+        src_origin=g.Point16(x=0, y=0),
+        mask_origin=g.Point16(x=3, y=5),
+    )
+
+
+def composites() -> Iterator[object]:
+    """Yield messages that combine three pictures in every way."""
+    yield surface(0, *PICTURE, SurfaceFormat.FMT_32_ARGB)
+    yield from (painted(pixels(image_id)) for image_id in (SOURCE, MASK, BACKGROUND))
+    for operator in OPERATORS:
+        yield from composed(operator, masked=False)
+        if operator < 0x0E:
+            yield from composed(operator, masked=True)
+            yield from composed(operator | CompositeFlags.COMPONENT_ALPHA, masked=True)
+    for repeat in range(4):
+        for way in (NEAREST, BILINEAR):
+            flags = 1 | way << 8 | way << 11 | repeat << 14 | repeat << 16
+            for transform in TRANSFORMS:
+                yield from composed(flags, masked=False, transform=transform)
+                yield from composed(flags, masked=True, transform=transform)
+
+
+def every_composite() -> list[Frame]:
+    """Return one session."""
+    return list(connection(ChannelType.DISPLAY, 1, 42_000, 0, b"".join(map(message, composites()))))
 
 
 # --- every codec ------------------------------------------------------------------------------------------
@@ -261,12 +362,21 @@ def every_codec() -> list[Frame]:
     return sorted(frames, key=lambda frame: frame.time_ns)
 
 
+def compressed(path: Path) -> Path:
+    """Replace a file by one in gzip that is the same at every run."""
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+    path.unlink()
+    return packed
+
+
 def write_all(folder: Path) -> Iterable[Path]:
     """Write the captures; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         write_pcap(folder / "every-draw.pcap", every_draw()),
         write_pcap(folder / "every-codec.pcap", every_codec()),
+        compressed(write_pcap(folder / "every-composite.pcap", every_composite())),
     ]
 
 
