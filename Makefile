@@ -12,7 +12,7 @@ PYTEST ?=
 SECONDS ?= 600
 SEED ?= 1
 
-.PHONY: help report test lint notebooks bench bench-codecs fuzz clean install
+.PHONY: help report test lint notebooks bench bench-codecs bench-live fuzz clean install
 
 help:
 	@echo 'make report CAPTURE=FILE   write an HTML page about a capture or bug report'
@@ -21,6 +21,7 @@ help:
 	@echo 'make notebooks             run the notebooks and write their outputs'
 	@echo 'make bench                 speed against tshark; results go to reports/'
 	@echo 'make bench-codecs          speed of the image codecs; results go to reports/'
+	@echo 'make bench-live            what a live session costs; results go to reports/'
 	@echo 'make fuzz SECONDS=600      damaged input against kernels built with every check'
 
 $(VENV)/bin/python:
@@ -59,6 +60,9 @@ bench: $(VENV)/.installed-test
 
 bench-codecs: $(VENV)/.installed-test
 	PYTHONPATH=tests $(RUN)/python -m benchmarks.codecs
+
+bench-live: $(VENV)/.installed-test
+	PYTHONPATH=tests $(RUN)/python -m benchmarks.live
 
 # Kernels with Cython's checks and the compiler's: reads and writes outside of a buffer, undefined arithmetic. They
 # lie in a copy of their own, so the ordinary ones stay as they are. What Python and NumPy take comes from malloc,

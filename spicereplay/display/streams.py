@@ -63,5 +63,11 @@ def paint_frame(surface: Surface, region: Region, frame: Picture, dest: Box) -> 
     """Put a frame over `dest`, its nearest pixels where the sizes differ, and write what the region lets through."""
     if region.empty:
         return
+    inside = region.box.shift(-dest.left, -dest.top)
+    if (frame.box.width, frame.box.height) == (dest.width, dest.height):
+        # The ordinary case: nothing is scaled, and a look through the sampler would take as long as decoding.
+        same = frame if surface.format is frame.format else frame.converted(surface.format)
+        surface.put(region, same.words[inside.slices])
+        return
     part = scaled(frame, frame.box, dest, region.box, interpolate=False, format=surface.format)
     surface.put(region, part.words)
