@@ -124,7 +124,7 @@ def _perfetto(asked: _Asked) -> Sequence[str]:
 
 def _pcapng(asked: _Asked) -> Sequence[str]:
     from spicereplay.analysis.timeline import Tables
-    from spicereplay.recording.sessions import Remark, write_sessions
+    from spicereplay.recording.sessions import Remark, decode_as, write_sessions
 
     replay = asked.tables.replay
     # What is found without decoding: a capture is written in seconds, and its comments are no reason to wait longer.
@@ -145,6 +145,10 @@ def _pcapng(asked: _Asked) -> Sequence[str]:
             remarks=remarks,
         )
     said = []
+    if not written.packets:
+        said.append("the input holds no recorded message, and the output no packet")
+    if written.vnc_ports:
+        said.append(decode_as(written.vnc_ports))
     if written.synthetic:
         said.append(f"handshakes made up, since the input lacks them: {', '.join(written.synthetic)}")
     if written.left_out:

@@ -78,6 +78,8 @@ class Written:
     """Channels whose handshake is made up, as `session 0 display/0`."""
     left_out: tuple[str, ...] = ()
     """Channels of which there is neither a handshake nor a message."""
+    vnc_ports: tuple[int, ...] = ()
+    """Server ports on which Wireshark sees VNC unless it is told otherwise."""
 
 
 def write_sessions(
@@ -162,6 +164,7 @@ def write_scripts(
         inserted=sum(len(channel.script.inserted) for channel in channels),
         synthetic=tuple(channel.name for channel in channels if channel.made_up),
         left_out=left_out,
+        vnc_ports=_vnc_ports(channels),
     )
 
 
@@ -177,11 +180,19 @@ def _section_comment(channels: Sequence[_Channel], about: str) -> str:
         lines.append(
             f"{SYNTHETIC}s (the recording lacks them; capabilities are those the messages prove): {', '.join(made_up)}"
         )
-    ports = sorted({channel.server_port for channel in channels} & set(_VNC_PORTS))
-    if ports:
-        options = " ".join(f"-d tcp.port=={port},spice" for port in ports)
-        lines.append(f"Wireshark takes the server's port for VNC: decode it as SPICE (tshark {options})")
+    if ports := _vnc_ports(channels):
+        lines.append(decode_as(ports))
     return "\n".join(lines)
+
+
+def _vnc_ports(channels: Sequence[_Channel]) -> tuple[int, ...]:
+    return tuple(sorted({channel.server_port for channel in channels} & set(_VNC_PORTS)))
+
+
+def decode_as(ports: Sequence[int]) -> str:
+    """Say how Wireshark is told what is spoken on `Written.vnc_ports`."""
+    options = " ".join(f"-d tcp.port=={port},spice" for port in ports)
+    return f"Wireshark takes the server's port for VNC: decode it as SPICE (tshark {options})"
 
 
 class _Remarking(PcapngWriter):

@@ -99,7 +99,8 @@ def chosen_session(replay: Replay, number: int | None, until_ns: int) -> Session
     shown = [log for log in replay.sessions if log.of(ChannelType.DISPLAY)]
     if not shown:
         raise InputError(
-            f"{replay.path.name}: no display channel in it, only {_channels(replay.sessions) or 'no channels'}"
+            f"{replay.path.name}: no display channel in it, "
+            + (f"only {there}" if (there := _channels(replay.sessions)) else "nor any other")
         )
     begun = [log for log in shown if log.start_time_ns <= until_ns]
     return begun[-1] if begun else shown[0]

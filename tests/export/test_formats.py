@@ -67,6 +67,19 @@ def test_a_capture_of_the_sessions_says_the_same_again(tables: Tables, tmp_path:
     assert b"The video stream flaps" in done.path.read_bytes()  # findings are comments of packets
 
 
+def test_a_capture_without_messages_or_on_a_port_of_vnc_is_remarked_on(
+    fixtures: Path, tmp_path: Path
+) -> None:
+    """Wireshark reads port 5900, which bug reports name, as VNC; an empty file would look like a fault."""
+    for name, remark in (
+        ("no-pcap-g1", "no recorded message"),
+        ("display-flap-g2", "tcp.port==5900,spice"),
+    ):
+        with replay(fixtures / "bugreports" / f"{name}.zip") as found:
+            done = write(Tables(found, decode=False), "pcapng", tmp_path / f"{name}.pcapng")
+        assert any(remark in said for said in done.remarks), done.remarks
+
+
 def test_the_screen_over_time_is_a_movie(tables: Tables, tmp_path: Path) -> None:
     done = write(tables, "mp4", tmp_path / "out.mp4", session=0, channel_id=0)
     assert done.path.read_bytes()[4:8] == b"ftyp"

@@ -142,6 +142,8 @@ def test_a_recording_without_a_display_has_no_picture() -> None:
     only_main = session(channel(ChannelType.MAIN))
     with pytest.raises(InputError, match=r"made\.pcap: no display channel in it, only main/0"):
         picture_at(recording(only_main), "end")
+    with pytest.raises(InputError, match=r"made\.pcap: no display channel in it, nor any other"):
+        picture_at(recording(), "end")
     with pytest.raises(InputError, match="session 0 has no display channel"):
         picture_at(recording(only_main, session(red_then_blue())), "end", session=0)
     with pytest.raises(InputError, match="shows nothing at the end"):
