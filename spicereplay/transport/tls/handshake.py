@@ -160,7 +160,8 @@ def _first(stream: ByteStream, wanted: int, limits: Limits) -> bytes | str:
     messages = Messages(limits.tls_handshake_bytes)
     for record in records(stream):
         if isinstance(record, Broken):
-            return record.reason
+            began = record.position == 0 and record.no_header
+            return "the connection began before the capture" if began else record.reason
         if record.kind == ALERT and len(record.fragment) == 2:
             return f"the handshake ended with {alert_name(record.fragment[1])}"
         if record.kind == CHANGE_CIPHER_SPEC:

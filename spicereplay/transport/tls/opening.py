@@ -259,7 +259,7 @@ class _Plaintext:
         for position in self._failed:
             self._defect(defects, where, position, "a record fails authentication, and nothing of it is used")
         if self._broken:
-            position, reason = self._broken
+            position, reason = self._broken.position, self._broken.reason
             left = self.source.end - position
             self._defect(
                 defects, where, position, f"{reason}: nothing from there on can be opened ({left:,} bytes)"

@@ -46,6 +46,8 @@ class Broken(NamedTuple):
 
     position: int
     reason: str
+    no_header: bool = False
+    """The bytes there are none of a record's beginning."""
 
 
 def records(stream: ByteStream) -> Iterator[Record | Broken]:
@@ -63,7 +65,7 @@ def records(stream: ByteStream) -> Iterator[Record | Broken]:
         header = window[start : start + HEADER_BYTES]
         length = int.from_bytes(header[3:], "big")
         if len(header) == HEADER_BYTES and not _plausible(header, length):
-            yield Broken(at, f"the bytes {header.hex(' ')} begin no TLS record")
+            yield Broken(at, f"the bytes {header.hex(' ')} begin no TLS record", no_header=True)
             return
         fragment = window[start + HEADER_BYTES : start + HEADER_BYTES + length]
         if len(header) < HEADER_BYTES or len(fragment) < length:
