@@ -50,6 +50,8 @@ UNKNOWN: Final = (
 ACKNOWLEDGED: Final = "synthetic: stands for acknowledgements of messages left out"
 
 _ANY: Final = -1
+_MOST_SAID: Final = 3
+"""Sessions that are named where none goes on."""
 _MOVES: Final = (ServerCursor.MOVE, ServerCursor.TRAIL)
 _SPICEVMC: Final = (ChannelType.USBREDIR, ChannelType.PORT, ChannelType.WEBDAV, ChannelType.SMARTCARD)
 _PASSING: Final[dict[tuple[ChannelType | None, Side], tuple[int, ...]]] = {
@@ -108,8 +110,11 @@ def cut(
     Times stay as they are, and so do seconds. With `raw` only the messages within the span are written, behind the
     handshakes: what they refer to is missing. An `out` that exists is replaced.
 
-    Raises `UsageError` for moments that are none or in the wrong order, `InputError` where no session goes on then.
+    Raises `UsageError` for moments that are none or in the wrong order and for an `out` that is the input, `InputError`
+    where no session goes on then.
     """
+    if out.resolve() == replay.path.resolve():
+        raise UsageError(f"{out} is the input itself")
     if not 0 <= from_s <= to_s < float("inf"):
         raise UsageError(
             f"from {from_s} s to {to_s} s is no span: give seconds since the first packet, ascending"
@@ -118,9 +123,7 @@ def cut(
     span = _Span(start + round(from_s * NS_PER_S), start + round(to_s * NS_PER_S))
     sessions = _sessions(replay, span)
     if not sessions:
-        raise InputError(
-            f"{replay.path.name}: no session between {from_s} and {to_s} s; it lasts {replay.duration_s:.3f} s"
-        )
+        raise InputError(f"{replay.path.name}: no session between {from_s:g} and {to_s:g} s; {_when(replay)}")
     remarks: list[str] = []
     scripts: list[list[ChannelScript]] = []
     for session in sessions:
@@ -154,6 +157,19 @@ def cut(
         within=within,
         remarks=tuple(remarks),
     )
+
+
+def _when(replay: Replay) -> str:
+    """Say when sessions go on, of a few."""
+    if not replay.sessions:
+        return "there is none in it at all"
+    times = [
+        f"session {s.number} goes on from {(s.start_time_ns - replay.start_time_ns) / NS_PER_S:.3f} to "
+        f"{(s.end_time_ns - replay.start_time_ns) / NS_PER_S:.3f} s"
+        for s in replay.sessions[:_MOST_SAID]
+    ]
+    more = len(replay.sessions) - len(times)
+    return "; ".join(times) + (f"; and there are {more} more" if more else "")
 
 
 def _sessions(replay: Replay, span: _Span) -> list[SessionLog]:

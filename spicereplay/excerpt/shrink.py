@@ -111,8 +111,10 @@ def shrink(
     An `out` that exists is replaced.
 
     Raises `UsageError` where the input, written as a capture of its sessions, does not show it: what lies in the file
-    or the packets themselves, or in a client's own report, is not in such a capture.
+    or the packets themselves, or in a client's own report, is not in such a capture. So for an `out` that is the input.
     """
+    if out.resolve() == source.path.resolve():
+        raise UsageError(f"{out} is the input itself")
     return _Shrinking(source, shows, what, max_seconds, clock, limits, progress).run(out)
 
 

@@ -14,11 +14,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write to that takes the place of `path` when all went well, and goes away when not.
 
     Until then it has a name of its own in the same folder, so that two who write at once do not mix: the later one's
-    stays. Raises `OSError` where it cannot be made.
+    stays. Raises `OSError`, which names `path`, where it cannot be made.
     """
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with beside.open("xb") as file:
+        file = beside.open("xb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        with file:
             yield file
         beside.replace(path)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -334,8 +335,26 @@ def test_spans_that_are_none(from_s: float, to_s: float, tmp_path: Path) -> None
 
 
 def test_a_span_in_which_there_is_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no session between 70 and 80 s"):
+    said = r"no session between 70 and 80 s; session 0 goes on from 0\.000 to 60\.000 s$"
+    with pytest.raises(InputError, match=said):
         cut(whole_of(display(told(1, create(0, 4, 4)))), 70, 80, tmp_path / "x.pcapng")
+
+
+def test_an_input_without_any_session(tmp_path: Path) -> None:
+    with (
+        replay(FIXTURES / "bugreports" / "no-pcap-g1.zip", require_spice=False) as whole,
+        pytest.raises(InputError, match="there is none in it at all"),
+    ):
+        cut(whole, 0, 1, tmp_path / "x.pcapng")
+
+
+def test_the_input_is_not_overwritten_with_its_excerpt(tmp_path: Path) -> None:
+    source = tmp_path / "whole.pcap"
+    shutil.copy(FIXTURES / "hostile" / "websocket.pcap", source)
+    before = source.read_bytes()
+    with replay(source) as whole, pytest.raises(UsageError, match="is the input itself"):
+        cut(whole, 0, 1, tmp_path / "." / "whole.pcap")
+    assert source.read_bytes() == before
 
 
 STEPS = st.lists(

@@ -148,3 +148,10 @@ def test_what_the_sessions_do_not_show_cannot_be_shrunk(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="do not show the defect file_truncated"):
         shrink(missing_image(2), shows, out, what="the defect file_truncated")
     assert not out.exists()
+
+
+def test_the_input_is_not_overwritten_with_its_smallest_part(tmp_path: Path) -> None:
+    source = missing_image(2)
+    shows = shows_defect(DefectKind.GLZ_REFERENCE_MISSING)
+    with pytest.raises(UsageError, match="is the input itself"):
+        shrink(source, shows, source.path)

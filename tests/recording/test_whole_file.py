@@ -43,5 +43,7 @@ def test_two_at_once_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "none" / "x"):
+    path = tmp_path / "none" / "x"
+    with pytest.raises(FileNotFoundError) as raised, whole_file(path):
         raise AssertionError("not reached")
+    assert raised.value.filename == str(path)
