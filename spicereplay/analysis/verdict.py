@@ -139,14 +139,19 @@ def _figures(tables: Mapping[str, pd.DataFrame], facts: Facts) -> str:
         )
         decode = streams["decode_ms_median"].dropna()
         if len(decode):
-            parts.append(f"decoding takes {np.median(decode):.1f} ms a frame here")
+            parts.append(f"decoding takes {_ms(np.median(decode))} a frame here")
     rtt = tables["pings"]["rtt_ms"].dropna()
     if len(rtt):
-        parts.append(f"PING to PONG {rtt.median():.1f} ms")
+        parts.append(f"PING to PONG {_ms(rtt.median())}")
     lag = tables["agent"]["lag_ms"].dropna()
     if len(lag):
-        parts.append(f"the guest agent answers within {lag.max():.0f} ms")
+        parts.append(f"the guest agent answers within {max(lag.max(), 1):.0f} ms")
     return ", ".join(parts)
+
+
+def _ms(value: float) -> str:
+    """Return milliseconds as text; nothing is said to take no time."""
+    return f"{value:.1f} ms" if value >= 0.05 else "under 0.1 ms"
 
 
 def notes(tables: Mapping[str, pd.DataFrame], facts: Facts) -> list[Note]:

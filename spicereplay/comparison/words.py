@@ -57,7 +57,10 @@ def session_summary(comparison: Comparison, which: int) -> list[str]:
     found = sorted(_sentences(comparison, which), key=lambda s: (-s.weight, -s.size, s.text))
     told = [sentence.text for sentence in found[:MOST_SENTENCES]]
     if len(found) > MOST_SENTENCES:
-        told.append(f"{label}: {len(found) - MOST_SENTENCES} smaller differences are in the tables.")
+        more = len(found) - MOST_SENTENCES
+        told.append(
+            f"{label}: {more} smaller {'difference is' if more == 1 else 'differences are'} in the tables."
+        )
     if not found:
         told.append(f"Nothing differs between {label} and {comparison.baseline}.")
     return [*told, _how_much_was_compared(comparison, which)]
@@ -172,15 +175,18 @@ def _fact_sentences(comparison: Comparison, which: int) -> Iterator[Sentence]:
             continue
         if "capabilities" in fact.name:
             place, _, kind = fact.name.partition(" ")
-            for who, words in ((label, more), (other, less)):
+            for who, whom, words in ((label, other, more), (other, label, less)):
                 if words:
-                    groups.setdefault((f"{kind} only {who} has: {shown(words)}", who), []).append(place)
+                    text = f"{kind} of {who}, not of {whom}: {shown(words)}"
+                    groups.setdefault((text, who), []).append(place)
             continue
         if more == fact.values[which]:
             text = f"{label}: {fact.name} {shown(more)}, against {shown(fact.values[base])} in {other}."
         else:
             only = [
-                f"{who} alone has {shown(words)}" for who, words in ((label, more), (other, less)) if words
+                f"{shown(words)} in {who}, not in {whom}"
+                for who, whom, words in ((label, other, more), (other, label, less))
+                if words
             ]
             text = f"{fact.name[:1].upper()}{fact.name[1:]}: {'; '.join(only)}."
         yield Sentence(fact.weight, 0.0, text)

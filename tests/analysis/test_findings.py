@@ -664,6 +664,16 @@ def test_a_healthy_session_says_so_with_figures():
     )
 
 
+def test_what_takes_next_to_no_time_is_not_said_to_take_none():
+    found = verdict_of(
+        channels=HEALTHY,
+        streams=full("streams", frames=[100], decode_ms_median=[0.02], seen_create=[True]),
+        agent=asked("answered", lag=0.3),
+    )
+    assert "decoding takes under 0.1 ms a frame here" in found.sentence
+    assert "the guest agent answers within 1 ms" in found.sentence
+
+
 def test_the_worst_finding_is_the_verdict():
     streams = flapping()
     found = verdict_of(

@@ -51,6 +51,14 @@ def test_the_baseline_can_be_the_one_that_flaps(fixtures: Path) -> None:
     assert not any(row.quantity.name in ("decode", "images") for row in found.rows)
 
 
+def test_what_only_one_of_two_has_is_no_word_about_a_third(fixtures: Path) -> None:
+    """With three sessions, what the first has and the second lacks is not the first's alone."""
+    names = ("xspice-agent", "qemu-boot-lz4", "ticket")
+    found = sr.compare(*(fixtures / "captures" / name / "capture.pcap" for name in names), decode=False)
+    channels = "playback/0, record/0, usbredir/0, usbredir/1"
+    assert f"Channels: {channels} in qemu-boot-lz4, not in xspice-agent." in found.summary
+
+
 @pytest.mark.parametrize("name", ["flap-mjpeg", "qemu-guest-desktop-lz4"])
 def test_a_capture_against_itself_finds_nothing(fixtures: Path, name: str) -> None:
     path = fixtures / "captures" / name / "capture.pcap"
