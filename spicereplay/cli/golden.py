@@ -216,6 +216,7 @@ def matrix(
     decoders = [load_decoder(name) for name in decoder or ()]
     captures = _found(paths)
     slow: list[str] = []
+    measured = compared = 0
     document = []
     with progress() as tell:
         for capture in captures:
@@ -226,6 +227,8 @@ def matrix(
             )
             if max_slowdown is not None:
                 slow += [f"{capture}: {sentence}" for sentence in too_slow(rows, max_slowdown)]
+                measured += sum(row.reference and row.ratio is not None for row in rows)
+                compared += sum(row.slowdown is not None for row in rows)
             if json:
                 document.append({"capture": str(capture), "decoders": [_row_as_json(row) for row in rows]})
                 continue
@@ -236,8 +239,13 @@ def matrix(
         print_json(document)
     for sentence in slow:
         complain(sentence)
-    if slow:
-        raise typer.Exit(EXIT_NOT_HELD)
+    if max_slowdown is not None:
+        complain(
+            f"{compared} of {measured} speeds compared"
+            + ("" if compared else "; none is recorded: `golden record --speed` does")
+        )
+        if slow or not compared:
+            raise typer.Exit(EXIT_NOT_HELD)
 
 
 def _found(paths: list[Path]) -> list[Path]:

@@ -100,13 +100,19 @@ def test_what_is_no_capture_is_said(folder: Path) -> None:
 
 def test_the_matrix_as_text_and_json_and_its_limit(folder: Path) -> None:
     run("record", "tcp-overlap.pcap", cwd=folder)
-    done = run("matrix", "tcp-overlap.pcap", "--max-slowdown", "2", cwd=folder)
+    done = run("matrix", "tcp-overlap.pcap", cwd=folder)
     assert done.returncode == 0
     header, row = done.stdout.splitlines()
     assert header.split() == ["codec", "decoder", "pictures", "agreement", "Mpx/s", "ratio", "recorded"]
     assert row.split()[:3] == ["bitmap", "raw", "12"]
+    unrecorded = run("matrix", "tcp-overlap.pcap", "--max-slowdown", "2", cwd=folder)
+    assert unrecorded.returncode == 1  # what was not compared has not passed
+    assert "0 of 1 speeds compared; none is recorded" in unrecorded.stderr
     path = beside(folder / "tcp-overlap.pcap")
-    path.write_text(path.read_text().replace("channel", "speed bitmap 0.0001\nchannel", 1))
+    path.write_text(path.read_text().replace("channel", "speed bitmap 1e9\nchannel", 1))
+    fast = run("matrix", "tcp-overlap.pcap", "--max-slowdown", "2", cwd=folder)
+    assert (fast.returncode, fast.stderr) == (0, "spicereplay: 1 of 1 speeds compared\n")
+    path.write_text(path.read_text().replace("speed bitmap 1e9", "speed bitmap 0.0001"))
     slow = run("matrix", ".", "--max-slowdown", "2", "--json", cwd=folder)
     assert slow.returncode == 1
     assert "times as slow as recorded (0.0001 then" in slow.stderr
