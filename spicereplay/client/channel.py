@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from spicereplay.client.diagnostics import Baseline, Counting
-from spicereplay.client.notices import Notice
+from spicereplay.client.notices import SERVER, Notice
 from spicereplay.client.options import ClientOptions
 from spicereplay.client.shared import Shared
 from spicereplay.limits import DEFAULT_LIMITS
@@ -195,7 +195,17 @@ class ChannelClient:
 
     def tell(self, severity: NotifySeverity, text: str, code: str, source: str | None = None) -> None:
         """Put a notice into the queue for `notices`."""
-        self._notices.append(Notice(self._now_ns, severity, source or self.name, text, code))
+        self._notices.append(
+            Notice(
+                self._now_ns,
+                severity,
+                source or self.name,
+                text,
+                code,
+                channel=self.channel.label,
+                channel_id=self.channel_id,
+            )
+        )
 
     def _use(self, link: Link, now_ns: int) -> None:
         self.link = link
@@ -230,7 +240,7 @@ class ChannelClient:
                 counting.last_ping_ns = now_ns
                 self.send(ClientCommon.PONG, common.Pong(message.id, message.timestamp))
             case common.Notify():
-                self._notices.append(_notice(message, now_ns))
+                self._notices.append(self._notice(message, now_ns))
             case common.Disconnecting():
                 self.disconnecting = int(message.reason)
                 text = f"the server closes the channel: {error_name(self.disconnecting)}"
@@ -243,17 +253,18 @@ class ChannelClient:
             case common.MigrateData() if self.moving is not None and self.moving.waits_for_data:
                 self.moving = Moving(False, message.data)
 
-
-def _notice(notify: common.Notify, now_ns: int) -> Notice:
-    """Return what the server tells the user; a severity that the protocol does not define is taken for a warning."""
-    severities, visibilities = NotifySeverity.__members__.values(), NotifyVisibility.__members__.values()
-    return Notice(
-        now_ns,
-        NotifySeverity(notify.severity) if notify.severity in severities else NotifySeverity.WARN,
-        "server",
-        notify.message[: DEFAULT_LIMITS.text_chars].decode("utf-8", "replace"),
-        visibility=NotifyVisibility(notify.visibilty)
-        if notify.visibilty in visibilities
-        else NotifyVisibility.MEDIUM,
-        what=notify.what,
-    )
+    def _notice(self, notify: common.Notify, now_ns: int) -> Notice:
+        """Return what the server tells the user; a severity that nobody has defined is taken for a warning."""
+        severities, visibilities = NotifySeverity.__members__.values(), NotifyVisibility.__members__.values()
+        return Notice(
+            now_ns,
+            NotifySeverity(notify.severity) if notify.severity in severities else NotifySeverity.WARN,
+            SERVER,
+            notify.message[: DEFAULT_LIMITS.text_chars].decode("utf-8", "replace"),
+            visibility=NotifyVisibility(notify.visibilty)
+            if notify.visibilty in visibilities
+            else NotifyVisibility.MEDIUM,
+            channel=self.channel.label,
+            channel_id=self.channel_id,
+            what=notify.what,
+        )

@@ -18,9 +18,15 @@ from spicereplay.protocol.caps import MainCap
 from spicereplay.protocol.enums import ChannelType, ClientMain, MouseMode, NotifySeverity
 from spicereplay.protocol.messages import main
 from spicereplay.protocol.wire import Message
+from spicereplay.units import NS_PER_S
 
 NAME_BYTES: Final = 1024
 """Bytes of the guest's name that are kept; libvirt's names have 50 at most by custom."""
+
+SILENT_S: Final = 90
+"""A server that has pinged and then says nothing for so long is taken for dead. spice-server 0.15.1 pings an idle main
+channel every 15 s. Source: ryll-behaviour.md 9, "Main inactivity"; spice-gtk has no such rule.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class MainDiagnostics:
     channels_offered: int
     agent: AgentDiagnostics
     migration: Migration | None
+    silent: bool = False
+    """The server is taken for dead: it has said nothing for `SILENT_S`."""
 
 
 class MainClient(ChannelClient):
@@ -67,6 +75,8 @@ class MainClient(ChannelClient):
         """On a target: whether it can take over the channels' state; None: it has not said so far."""
         self.initialised = False
         """Whether INIT has come: the other channels can be linked."""
+        self.silent = False
+        """Whether the server has said nothing for `SILENT_S`: the driver gives the session up."""
         self._attaches = True
         self._known: set[Offered] = set()
         self._offered_before = 0
@@ -88,12 +98,16 @@ class MainClient(ChannelClient):
 
     def deadline(self) -> int | None:
         """Return when `tick` has something to do at the latest, in ns."""
-        return self.agent.deadline()
+        due = (self.agent.deadline(), None if self.silent else self._silent_at())
+        return min((at for at in due if at is not None), default=None)
 
     def tick(self, now_ns: int) -> None:
         """Do what is due: probe the agent, tell what is overdue."""
         super().tick(now_ns)
         self.agent.tick(now_ns)
+        if not self.silent and (at := self._silent_at()) is not None and now_ns >= at:
+            self.silent = True
+            self.tell(NotifySeverity.ERROR, f"the server has said nothing for {SILENT_S} s", "server_silent")
 
     def diagnostics(self) -> MainDiagnostics:
         """Return what the channel knows."""
@@ -109,6 +123,7 @@ class MainClient(ChannelClient):
             channels_offered=len(self.offered),
             agent=self.agent.diagnostics(),
             migration=self.migration,
+            silent=self.silent,
         )
 
     # --- what the driver calls when the guest moves ----------------------------------------------------
@@ -191,6 +206,11 @@ class MainClient(ChannelClient):
                 self.agent.data(message.data, now_ns)
             case _:
                 self._migration(message)
+
+    def _silent_at(self) -> int | None:
+        """Return when the server is to be taken for dead; None: it never pinged, so its silence means nothing."""
+        last = self.counting.last_received_ns
+        return None if last is None or not self.counting.pings else last + SILENT_S * NS_PER_S
 
     def _init(self, init: main.Init, now_ns: int) -> None:
         """Begin the session. Source: spice-gtk src/channel-main.c, main_handle_init."""

@@ -46,7 +46,9 @@ class GlzWindow:
 
     limits: Limits = DEFAULT_LIMITS
     evicted: int = 0
-    """Images dropped for a limit although the sender may still refer to them."""
+    """Images dropped for a limit although the sender may still refer to them …"""
+    evicted_bytes: int = 0
+    """… and how large they were."""
     held_bytes: int = 0
     """Bytes of the images held."""
     partial_ids: set[int] = field(default_factory=set)
@@ -147,9 +149,11 @@ class GlzWindow:
         """Drop the lowest ids until the limits hold; what was waited for below them is given up."""
         first = self._newest - self.limits.glz_window_images + 1
         while self._heap and (self.held_bytes > self.limits.glz_window_bytes or self._heap[0] < first):
+            held = self.held_bytes
             self._head = max(self._head, self._heap[0] + 1)
             self._drop_below(self._head)
             self.evicted += 1
+            self.evicted_bytes += held - self.held_bytes
         if self._complete_to is not None:
             self._complete_to = max(self._complete_to, self._head)
 

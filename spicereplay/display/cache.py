@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from spicereplay.display.surfaces import Picture
@@ -44,7 +45,9 @@ class CacheCounts:
     invalidated: int = 0
     """Removals that the server ordered and that removed something."""
     evicted: int = 0
-    """Images thrown out to stay within the byte cap."""
+    """Images thrown out to stay within the byte cap …"""
+    evicted_bytes: int = 0
+    """… and how large they were."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,10 @@ class ImageCache:
 
     def __contains__(self, image_id: int) -> bool:
         return image_id in self._images
+
+    def recent_ids(self, most: int) -> tuple[int, ...]:
+        """Return the ids of the last `most` images put or used, the last one first."""
+        return tuple(islice(reversed(self._images), most))
 
     def find(self, image_id: int) -> CachedImage | None:
         """Return an image without counting it as used."""
@@ -123,6 +130,7 @@ class ImageCache:
             evicted_id, evicted = self._images.popitem(last=False)
             self.held_bytes -= evicted.size_bytes
             self.counts.evicted += 1
+            self.counts.evicted_bytes += evicted.size_bytes
             if len(self._evicted) < _MOST_REMEMBERED:
                 self._evicted.add(evicted_id)
 

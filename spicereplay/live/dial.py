@@ -25,6 +25,9 @@ from spicereplay.units import KIB
 
 READ_BYTES: Final = 256 * KIB
 """Most bytes of one read; a frame of a 1920x1080 MJPEG stream has about as many."""
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 3}
+"""Seconds until a quiet connection is probed, from probe to probe, and how many may go unanswered; where the system has
+these options. Source: ryll-behaviour.md 9."""
 PROXY_HEAD_BYTES: Final = 16 * KIB
 
 
@@ -149,6 +152,9 @@ async def _tcp(host: str, port: int) -> _Stream:
         # Keys and acknowledgements are small, and each of them is waited for.
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if (option := getattr(socket, name, None)) is not None:
+                made.setsockopt(socket.IPPROTO_TCP, option, value)
     return _Stream(reader, writer)
 
 

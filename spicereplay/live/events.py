@@ -158,6 +158,13 @@ class Noticed(Event):
     source: str
     code: str
     text: str
+    channel: str | None = None
+    """On which it was said or noticed; None: on none."""
+    channel_id: int | None = None
+    what: int = 0
+    """NOTIFY's own number of what it is about; 0: none, or not of the server."""
+    visibility: str | None = None
+    """Of a server's notice: `low`, `medium` or `high`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

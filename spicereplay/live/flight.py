@@ -19,6 +19,7 @@ from spicereplay.bugreport import schema
 from spicereplay.bugreport.ring import ALL_RINGS_BYTES, HEADER_BYTES, TrafficRings
 from spicereplay.bugreport.variants import ReportKind, ReportType, type_of_kind
 from spicereplay.bugreport.writing import ALL, Contents
+from spicereplay.client.main import MainDiagnostics
 from spicereplay.errors import UsageError
 from spicereplay.live.connection import Connection
 from spicereplay.live.events import Disconnected, Event, Subscription
@@ -193,12 +194,14 @@ class FlightRecorder:
         kind = type_of_kind(ReportKind.DISCONNECT, channel="main")
         if not self._options.on_trouble or not self._cooled_down(kind, event.time_ns):
             return
+        channels = self._session.snapshot().channels
+        main = (own for _, _, own in channels if isinstance(own, MainDiagnostics))
         cause = schema.DisconnectCause(
             channel="main",
             error_message=event.reason,
-            keepalive_timeout_fired=False,
+            keepalive_timeout_fired=any(own.silent for own in main),
             session_uptime_secs=self._state.seconds(event.time_ns),
-            per_channel=self._state.at_disconnect(self._session.snapshot().channels),
+            per_channel=self._state.at_disconnect(channels),
         )
         text = f"main: {event.reason}"
         self._make(kind, event.time_ns, text, automatic=True, picture=True, disconnect=cause)
@@ -247,7 +250,7 @@ class FlightRecorder:
             traffic=self._rings.kept(),
         )
         asked = session.picture(_first_display(snapshot)) if picture else None
-        self._writer.put(Job(contents, automatic, asked))
+        self._writer.put(Job(contents, automatic, asked, session.kept()))
 
     async def _ticking(self) -> None:
         while True:

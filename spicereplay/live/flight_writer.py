@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from spicereplay.bugreport.schema import RuntimeMetrics
+from msgspec.structs import replace as replace_fields
+
+from spicereplay.bugreport.schema import ChannelSnapshot, DisplaySnapshot, RuntimeMetrics
 from spicereplay.bugreport.snapshots import snapshot_files
 from spicereplay.bugreport.variants import ReportKind
 from spicereplay.bugreport.writing import Contents, report_name, write_report
@@ -22,6 +24,9 @@ from spicereplay.live import process_metrics
 from spicereplay.live.clock import Clock
 from spicereplay.live.events import Noticed
 from spicereplay.live.notifications import INFO, RECORDER, WARN
+from spicereplay.live.ryll_state import kept_fields
+from spicereplay.live.screen import Kept
+from spicereplay.protocol.enums import ChannelType
 from spicereplay.replay.picture import opaque
 from spicereplay.units import MIB, NS_PER_S
 
@@ -48,6 +53,8 @@ class Job:
     """Nobody asked for it: what becomes of it need not always be told."""
     picture: Future[Screen | None] | None = None
     """The screen for it; None: it has none."""
+    kept: Future[Kept] | None = None
+    """What the displays keep of pictures; None: that is not told."""
 
 
 class ReportWriter:
@@ -109,7 +116,10 @@ class ReportWriter:
 
     def _write(self, job: Job) -> None:
         contents = replace(
-            job.contents, runtime=self._runtime(job.contents), screenshot=_screenshot(job.picture)
+            job.contents,
+            runtime=self._runtime(job.contents),
+            screenshot=_screenshot(job.picture),
+            channels=_with_kept(job.contents.channels, job.kept),
         )
         path = self._folder / report_name(contents)
         try:
@@ -157,6 +167,20 @@ class ReportWriter:
     def _notice(self, severity: str, text: str, code: str) -> None:
         now = self._clock.now_ns()
         self._tell(Noticed(time_ns=now, severity=severity, source=RECORDER, code=code, text=text))
+
+
+def _with_kept(
+    channels: Mapping[str, ChannelSnapshot], asked: Future[Kept] | None
+) -> Mapping[str, ChannelSnapshot]:
+    """Return the channels with what is kept of pictures, where that is told in time."""
+    display = channels.get(ChannelType.DISPLAY.label)
+    if asked is None or not isinstance(display, DisplaySnapshot):
+        return channels
+    try:
+        kept = asked.result(PICTURE_S)
+    except NotInTime:
+        return channels
+    return {**channels, ChannelType.DISPLAY.label: replace_fields(display, **kept_fields(kept))}
 
 
 def _screenshot(asked: Future[Screen | None] | None) -> bytes | None:

@@ -38,6 +38,12 @@ class Told:
     code: str = ""
     """Stable name of what is told; empty for a server's own notices."""
     count: int = 1
+    channel: str | None = None
+    """Lower-case SPICE name of the channel on which it was said or noticed; None: on none."""
+    what: int = 0
+    """NOTIFY's number of what it is about."""
+    visibility: str | None = None
+    """`low`, `medium` or `high`; None: not the server's."""
 
 
 class Notifications:
@@ -56,7 +62,19 @@ class Notifications:
         """Take in what happened; return the entry if it is worth one."""
         match event:
             case live.Noticed():
-                return self.tell(event.time_ns, event.severity, event.source, event.text, event.code)
+                return self._add(
+                    Told(
+                        0,
+                        event.time_ns,
+                        event.severity,
+                        event.source,
+                        event.text,
+                        event.code,
+                        channel=event.channel,
+                        what=event.what,
+                        visibility=event.visibility,
+                    )
+                )
             case live.Linked(channel="main"):
                 self._place = event.place
                 return None
@@ -86,23 +104,38 @@ class Notifications:
 
     def tell(self, time_ns: int, severity: str, source: str, text: str, code: str = "") -> Told:
         """Add something, or count it where it was told within `FOLD_NS`; return the entry."""
+        return self._add(Told(0, time_ns, severity, source, text, code))
+
+    def _add(self, new: Told) -> Told:
         entry = None
         for old in reversed(self._all):
-            if time_ns - old.time_ns > FOLD_NS:
+            if new.time_ns - old.time_ns > FOLD_NS:
                 break
-            if (old.severity, old.source, old.text) == (severity, source, text):
+            if _same(old, new):
                 # It moves to the end, so that the entries stay in the order of their times.
                 self._all.remove(old)
-                entry = replace(old, time_ns=time_ns, count=old.count + 1)
+                entry = replace(old, time_ns=new.time_ns, count=old.count + 1)
                 break
         if entry is None:
             self._numbers += 1
-            entry = Told(self._numbers, time_ns, severity, source, text, code)
+            entry = replace(new, number=self._numbers)
         self._all.append(entry)
         return entry
 
     def _say(self, event: live.Event, severity: str, source: str, text: str, code: str) -> Told:
         return self.tell(event.time_ns, severity, source, text, code)
+
+
+def _same(one: Told, other: Told) -> bool:
+    """Whether two are repeats of each other. Source: ryll-formats.md 6."""
+    return (one.severity, one.source, one.text, one.channel, one.what, one.visibility) == (
+        other.severity,
+        other.source,
+        other.text,
+        other.channel,
+        other.what,
+        other.visibility,
+    )
 
 
 def flap_text(flap: live.Flap) -> str:

@@ -22,9 +22,11 @@ from spicereplay.client.diagnostics import Baseline
 from spicereplay.client.display import DisplayDiagnostics, StreamDiagnostics
 from spicereplay.client.inputs import InputsDiagnostics
 from spicereplay.client.main import MainDiagnostics
+from spicereplay.client.notices import SERVER
 from spicereplay.client.playback import PlaybackDiagnostics, Playing
 from spicereplay.live import events as live
 from spicereplay.live.notifications import RECORDER, Told
+from spicereplay.live.screen import Kept
 from spicereplay.protocol.enums import AudioDataMode, ChannelType, ServerCommon, ServerDisplay, Side
 from spicereplay.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
@@ -260,6 +262,7 @@ class RyllState:
             "mm_time_set_count": main.mm_time_sets,
             "last_mm_time_set_ts_secs": self.maybe(main.mm_time_set_ns),
             "server_mouse_mode": main.mouse_mode or None,
+            "keepalive_timeout_fired": main.silent,
             **self._agent(main.agent),
         }
 
@@ -384,20 +387,43 @@ class RyllState:
         )
 
 
+def kept_fields(kept: Kept) -> dict[str, Any]:
+    """Return the fields of a display about what is kept of pictures. Source: ryll-formats.md 5.3."""
+    return {
+        "image_cache_entries": kept.images,
+        "image_cache_ids": list(kept.image_ids),
+        "image_cache_bytes": kept.image_bytes,
+        "image_cache_evictions_total": kept.images_evicted,
+        "image_cache_evicted_bytes_total": kept.images_evicted_bytes,
+        "image_cache_cap_bytes": kept.images_cap_bytes,
+        "glz_dictionary_entries": kept.glz_images,
+        "glz_dictionary_bytes": kept.glz_bytes,
+        "glz_dictionary_evictions_total": kept.glz_evicted,
+        "glz_dictionary_evicted_bytes_total": kept.glz_evicted_bytes,
+        "glz_dictionary_cap_bytes": kept.glz_cap_bytes,
+    }
+
+
 def notification(told: Told) -> schema.Notification:
     """Return an entry of `notifications.json`. Source: ryll-formats.md 6."""
-    server = told.source == "server"
     seconds, rest = divmod(told.time_ns, NS_PER_S)
     return schema.Notification(
         id=told.number,
         when=schema.WallTime(secs_since_epoch=seconds, nanos_since_epoch=rest),
         severity=told.severity.capitalize(),
-        source={"Spice": {"channel": "Main", "what": 0}} if server else _SOURCES.get(told.source, "Internal"),
+        source=_source(told),
         message=told.text,
         count=told.count,
-        visibility="Medium" if server else None,
+        visibility=None if told.visibility is None else told.visibility.capitalize(),
         read=False,
     )
+
+
+def _source(told: Told) -> str | dict[str, object]:
+    """Return where a notification comes from. Source: ryll-formats.md 6."""
+    if told.source == SERVER:
+        return {"Spice": {"channel": (told.channel or "main").capitalize(), "what": told.what}}
+    return _SOURCES.get(told.source, "Internal")
 
 
 def image_name(codec: str) -> str:

@@ -26,10 +26,33 @@ from spicereplay.units import MIB
 
 WAITING_BYTES: Final = 64 * MIB
 """Messages that wait to be drawn; with more of them, no more are read from the server."""
+KEPT_IDS: Final = 64
+"""Source: ryll-formats.md 5.3, `image_cache_ids`."""
 _CHECK_S: Final = 0.01
 
 T = TypeVar("T")
 OnRecords = Callable[[list[ImageRecord]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of pictures for messages to come. Bytes are those of the decoded pixels."""
+
+    images: int
+    """Images of the cache …"""
+    image_bytes: int
+    image_ids: tuple[int, ...]
+    """… the last `KEPT_IDS` of them, the last one used first."""
+    images_evicted: int
+    """Thrown out to stay within the cap."""
+    images_evicted_bytes: int
+    images_cap_bytes: int
+    glz_images: int
+    """Images that GLZ images may refer to."""
+    glz_bytes: int
+    glz_evicted: int
+    glz_evicted_bytes: int
+    glz_cap_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +115,10 @@ class LiveScreen:
         """Ask what a channel shows."""
         return self.ask(lambda model: model.screen(channel_id))
 
+    def kept(self) -> Future[Kept]:
+        """Ask what is kept of pictures."""
+        return self.ask(_kept)
+
     def close(self) -> None:
         """Draw what is left and end."""
         with self._changed:
@@ -149,3 +176,20 @@ class LiveScreen:
 
     def _decoded_one(self, record: ImageRecord) -> None:
         self._decoded.append(record)
+
+
+def _kept(model: DisplayModel) -> Kept:
+    cache, window = model.cache, model.window
+    return Kept(
+        images=len(cache),
+        image_bytes=cache.held_bytes,
+        image_ids=cache.recent_ids(KEPT_IDS),
+        images_evicted=cache.counts.evicted,
+        images_evicted_bytes=cache.counts.evicted_bytes,
+        images_cap_bytes=cache.limits.image_cache_bytes,
+        glz_images=len(window),
+        glz_bytes=window.held_bytes,
+        glz_evicted=window.evicted,
+        glz_evicted_bytes=window.evicted_bytes,
+        glz_cap_bytes=window.limits.glz_window_bytes,
+    )

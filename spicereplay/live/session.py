@@ -18,7 +18,7 @@ from spicereplay.client.diagnostics import Baseline
 from spicereplay.client.display import DisplayClient
 from spicereplay.client.inputs import InputsClient
 from spicereplay.client.main import MainClient
-from spicereplay.client.notices import Notice
+from spicereplay.client.notices import SERVER, Notice
 from spicereplay.client.options import ClientOptions
 from spicereplay.display.model import Screen
 from spicereplay.display.records import ImageRecord
@@ -39,7 +39,7 @@ from spicereplay.live.events import (
     RecordingTrouble,
     Subscription,
 )
-from spicereplay.live.screen import LiveScreen
+from spicereplay.live.screen import Kept, LiveScreen
 from spicereplay.live.streams import LiveStream, Streams
 from spicereplay.live.target import Target
 from spicereplay.live.visit import Means, Visit
@@ -199,6 +199,10 @@ class LiveSession:
         """Ask for what a display shows, when all that has come is drawn."""
         return self.screen.shown(channel_id)
 
+    def kept(self) -> Future[Kept]:
+        """Ask what the displays keep of pictures, when all that has come is drawn."""
+        return self.screen.kept()
+
     # --- sessions --------------------------------------------------------------------------------------
 
     async def _one(self, visit: Visit) -> Visit:
@@ -278,6 +282,10 @@ class LiveSession:
                 source=notice.source,
                 code=notice.code,
                 text=notice.text,
+                channel=notice.channel or None,
+                channel_id=notice.channel_id if notice.channel else None,
+                what=notice.what,
+                visibility=notice.visibility.name.lower() if notice.source == SERVER else None,
             )
         )
         if self._recorder is not None and notice.severity in _TOLD:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from spicereplay.client.capabilities import absence
 from spicereplay.client.channel import ChannelClient
 from spicereplay.client.factory import channel_client
-from spicereplay.client.main import MainClient, Offered
+from spicereplay.client.main import SILENT_S, MainClient, Offered
 from spicereplay.client.migration import Migration, MigrationKind, MigrationPhase
 from spicereplay.client.notices import Notice
 from spicereplay.client.options import ClientOptions
@@ -294,6 +294,8 @@ class Visit:
                 if due is not None and due <= now:
                     client.tick(now)
                     self._pass_on(client)
+                    if isinstance(client, MainClient) and client.silent:
+                        self.leave(f"the server has said nothing for {SILENT_S} s")
                 connection.send()
 
     # --- migration -------------------------------------------------------------------------------------

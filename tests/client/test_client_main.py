@@ -219,3 +219,32 @@ def test_a_server_that_never_lets_a_channel_move_fills_nothing() -> None:
         talk.says(common.Ping(i, 0))
     talk.client.continue_on(linked(ChannelType.CURSOR), S)
     assert len(talk.taken()) == 1024
+
+
+def test_a_server_that_pings_and_then_says_nothing_is_taken_for_dead() -> None:
+    talk, mine = session()
+    talk.says(init())
+    talk.says(common.Ping(1, 0), S)
+    talk.says(main.MultiMediaTime(9000), 20 * S)
+    talk.waits(109 * S)
+    assert not mine.silent
+    talk.waits(110 * S)
+    assert mine.silent
+    assert mine.diagnostics().silent
+    (notice,) = (one for one in mine.notices() if one.code == "server_silent")
+    assert (notice.severity.name, notice.text) == ("ERROR", "the server has said nothing for 90 s")
+    assert mine.deadline() is None
+
+
+def test_the_silence_of_a_server_that_never_pinged_means_nothing() -> None:
+    talk, mine = session()
+    talk.says(init())
+    talk.waits(10_000 * S)
+    assert not mine.silent
+
+
+def test_what_the_server_says_is_told_with_its_channel() -> None:
+    talk, mine = session()
+    talk.says(common.Notify(0, 1, 2, 42, b"keyboard channel is insecure"))
+    (notice,) = mine.notices()
+    assert (notice.source, notice.channel, notice.channel_id, notice.what) == ("server", "main", 0, 42)

@@ -357,7 +357,7 @@ def test_over_the_byte_limit_the_lowest_ids_go_and_are_counted() -> None:
     for image_id in range(5):
         window.add(image_id, words(4), image_id)
     assert held(window) == [2, 3, 4]
-    assert (window.held_bytes, window.evicted) == (48, 2)
+    assert (window.held_bytes, window.evicted, window.evicted_bytes) == (48, 2, 32)
     with pytest.raises(GlzReferenceMissing, match="no longer held") as caught:
         decode_glz(glz_header(LzType.RGB32, 1, 1, 5, 5) + glz_match(1, 0, 4, 0), window)
     assert not caught.value.may_come

@@ -54,6 +54,8 @@ def test_over_the_cap_the_least_recently_used_goes_and_is_remembered() -> None:
     assert [image_id in cache for image_id in (1, 2, 3, 4)] == [True, False, True, True]
     assert cache.was_evicted(2)
     assert (cache.counts.evicted, cache.counts.invalidated, cache.held_bytes) == (1, 0, 36)
+    assert cache.counts.evicted_bytes == 12
+    assert cache.recent_ids(2) == (4, 1)
     cache.invalidate(2)
     assert not cache.was_evicted(2)
 

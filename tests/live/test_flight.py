@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from spicereplay.live import flight_writer, process_metrics
 from spicereplay.live.events import Event, Noticed, Subscription
 from spicereplay.live.flight import FlightOptions, FlightRecorder
 from spicereplay.live.ryll_state import image_name
+from spicereplay.live.screen import Kept
 from spicereplay.live.session import LiveSession, Snapshot
 from spicereplay.live.target import Target
 from spicereplay.protocol.enums import ChannelType, ClientInputs, ServerDisplay, Side
@@ -94,6 +95,11 @@ class StandIn:
     def picture(self, channel_id: int = 0) -> Future[Screen | None]:
         answer: Future[Screen | None] = Future()
         answer.set_result(self.screen)
+        return answer
+
+    def kept(self) -> Future[Kept]:
+        answer: Future[Kept] = Future()
+        answer.set_result(Kept(3, 3000, (30, 10, 20), 2, 2000, 9000, 4, 4000, 1, 1000, 8000))
         return answer
 
 
@@ -494,6 +500,12 @@ def test_the_state_of_every_channel_is_in_the_report(tmp_path: Path):
     assert (display.decode_from_cache_count, display.decode_recent_mean_us) == (1, 2_000)
     assert (display.mjpeg_decode_total_count, display.mjpeg_decode_failed_count) == (2, 1)
     assert (display.mjpeg_decode_recent_min_us, display.mjpeg_decode_recent_max_us) == (2_000, 4_000)
+    assert (display.image_cache_entries, display.image_cache_ids) == (3, [30, 10, 20])
+    assert (display.image_cache_bytes, display.image_cache_cap_bytes) == (3000, 9000)
+    assert (display.image_cache_evictions_total, display.image_cache_evicted_bytes_total) == (2, 2000)
+    assert (display.glz_dictionary_entries, display.glz_dictionary_bytes) == (4, 4000)
+    assert (display.glz_dictionary_evictions_total, display.glz_dictionary_evicted_bytes_total) == (1, 1000)
+    assert (display.glz_dictionary_cap_bytes, main.keepalive_timeout_fired) == (8000, False)
     (stream,) = display.streams_active
     assert (stream.created_at_secs, stream.destroyed_at_secs, stream.dest_left) == (1.0, None, 2**32 - 5)
     assert (stream.last_report_last_frame_delay, stream.mjpeg_decoder_backend) == (-7, "simplejpeg")
@@ -514,6 +526,34 @@ def test_the_state_of_every_channel_is_in_the_report(tmp_path: Path):
     assert session.bandwidth_history == [38.0, 42.0, 6.0, 18.0]
     assert (session.cursor_pos, session.surfaces[0].width, session.mouse_mode) == ([5, 6], 1024, 2)
     assert not report.unknown_fields
+
+
+def test_what_the_server_says_keeps_its_channel_and_number(tmp_path: Path):
+    async def work(flown: Flown) -> None:
+        flown.at(2)
+        said = {"severity": "warn", "source": "server", "code": "", "text": "careful", "visibility": "high"}
+        for channel, what in (("main", 1), ("display", 7), ("display", 7)):
+            now = flown.session.clock.now_ns()
+            await flown.tell(Noticed(time_ns=now, channel=channel, channel_id=0, what=what, **said))
+        flown.recorder.report()
+
+    # The warning made one at once, too.
+    report = max(fly(work, tmp_path).reports(), key=lambda one: len(one.notifications))
+    first, second = (one for one in report.notifications if one.message == "careful")
+    assert (first.source, first.visibility) == ({"Spice": {"channel": "Main", "what": 1}}, "High")
+    assert second.source == {"Spice": {"channel": "Display", "what": 7}}
+    assert (first.count, second.count) == (1, 2)
+
+
+def test_a_server_that_fell_silent_is_in_the_cause(tmp_path: Path):
+    async def work(flown: Flown) -> None:
+        await flown.lose(100)
+
+    (name, counted, main), *others = busy_channels()
+    channels = ((name, counted, replace(main, silent=True)), *others)
+    (report,) = fly(work, tmp_path, StandIn(channels=channels)).reports()
+    assert report.disconnect.keepalive_timeout_fired
+    assert report.channels["main"].keepalive_timeout_fired
 
 
 @pytest.mark.parametrize(
