@@ -50,7 +50,7 @@ lint: $(VENV)/.installed-test
 
 test: $(VENV)/.installed-test lint
 	sh tests/system-packages.sh
-	$(RUN)/python -m pytest $(PYTEST)
+	$(RUN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
 notebooks: $(VENV)/.installed-test
 	$(RUN)/python -m notebooks.execute
