@@ -147,7 +147,9 @@ def test_the_message_table_is_that_of_the_capture_in_the_clear(
     path = write_pcap(tmp_path / "x.pcap", frames, nanoseconds=True)
     pd.testing.assert_frame_equal(messages_of(path, keylog), messages_of(clear))
     with sr.open(path, keylog=keylog) as capture:
-        assert [defect.kind for defect in capture.replay.defects] == [DefectKind.LINK_REFUSED], "as in the clear"
+        assert [defect.kind for defect in capture.replay.defects] == [DefectKind.LINK_REFUSED], (
+            "as in the clear"
+        )
         for log in capture.replay.sessions[0].channels:
             assert log.assumptions[0].startswith("carried in TLS 1.")
             assert ("carried in WebSocket frames" in log.assumptions) == web_socket
