@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from spicereplay.bugreport.rules import CLIENT_PORTS, FIRST_SEQUENCE, WRITTEN_BYTES
+from spicereplay.bugreport.rules import CLIENT_PORTS, FIRST_SEQUENCE
+from spicereplay.capture.ryll_frames import WRITTEN_BYTES
 from spicereplay.errors import UsageError
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.units import MIB

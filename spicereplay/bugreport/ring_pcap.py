@@ -1,7 +1,5 @@
 """Kept traffic as `traffic.pcap`: frames around messages, as ryll makes them up.
 
-Where ryll loses the long segments of a large message, here they are cut so that they fit, and nothing is missing.
-
 Source: ryll-formats.md 9, 10.3 and 15.2.
 """
 
@@ -9,28 +7,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from functools import cache
 from heapq import merge
 from typing import Final
 
 from spicereplay.bugreport.ring import KeptChannel, KeptTraffic, Unit
-from spicereplay.bugreport.rules import (
-    CLIENT_ADDRESS,
-    CLIENT_PORTS,
-    SERVER_ADDRESS,
-    SERVER_PORT,
-    WRITTEN_BYTES,
-)
-from spicereplay.capture.connection import Endpoint
-from spicereplay.capture.frames import Path, path, tcp_frame
+from spicereplay.bugreport.rules import CLIENT_PORTS
+from spicereplay.capture import ryll_frames
 from spicereplay.protocol.enums import ChannelType, Side
-from spicereplay.units import NS_PER_S, NS_PER_US
 
-FILE_HEADER: Final = bytes.fromhex("a1b2c3d4 0002 0004 00000000 00000000 0000ffff 00000001")
-"""Big-endian, microseconds, Ethernet. Source: ryll-formats.md 9.1."""
-_HARDWARE: Final = bytes.fromhex("020000000002 020000000001")
-"""Both directions have the same. Source: ryll-formats.md 9.3."""
-_RECORD: Final = struct.Struct(">IIII")
 _MINI: Final = struct.Struct("<HI")
 
 
@@ -39,7 +23,7 @@ def pcap_chunks(traffic: KeptTraffic, channels: Collection[ChannelType] | None =
 
     The messages of one channel stay in their order. A time before the connection began is written as its beginning.
     """
-    yield FILE_HEADER
+    yield ryll_frames.FILE_HEADER
     chosen = (
         _records(channel, kept, traffic.started_ns)
         for channel, kept in traffic.channels.items()
@@ -58,23 +42,13 @@ def _records(channel: ChannelType, kept: KeptChannel, started_ns: int) -> Iterat
 
 
 def _record(channel: ChannelType, unit: Unit, sequence: dict[Side, int], started_ns: int) -> bytes:
-    data = _MINI.pack(unit.type, len(unit.body)) + unit.body
-    seconds, rest = divmod(max(0, unit.time_ns - started_ns), NS_PER_S)
-    out = []
-    for start in range(0, len(data), WRITTEN_BYTES):
-        frame = tcp_frame(
-            _way(channel, unit.side),
-            data[start : start + WRITTEN_BYTES],
-            sequence=sequence[unit.side] + start,
+    return b"".join(
+        ryll_frames.records(
+            CLIENT_PORTS[channel],
+            _MINI.pack(unit.type, len(unit.body)) + unit.body,
+            unit.time_ns - started_ns,
+            from_server=unit.side is Side.SERVER,
+            sequence=sequence[unit.side],
             acknowledgement=sequence[unit.side.other],
         )
-        out += [_RECORD.pack(seconds & 0xFFFFFFFF, rest // NS_PER_US, len(frame), len(frame)), frame]
-    return b"".join(out)
-
-
-@cache
-def _way(channel: ChannelType, side: Side) -> Path:
-    client, server = Endpoint(CLIENT_ADDRESS, CLIENT_PORTS[channel]), Endpoint(SERVER_ADDRESS, SERVER_PORT)
-    source, destination = (client, server) if side is Side.CLIENT else (server, client)
-    made = path(source, destination)
-    return Path(source, destination, made.version, _HARDWARE + made.ethernet[12:], made.addresses)
+    )

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from spicereplay.capture.ryll_frames import (
+    CLIENT_ADDRESS,
+    FIRST_FROM_CLIENT,
+    FIRST_FROM_SERVER,
+    PORT_BASE,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    WRITTEN_BYTES,
+)
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.session.log import GapCause
-
-CLIENT_ADDRESS: Final = "10.0.0.1"
-SERVER_ADDRESS: Final = "10.0.0.2"
-SERVER_PORT: Final = 5900
-"""Always, whatever the real port. Source: ryll-formats.md 9.3."""
 
 CLIENT_PORTS: Final = MappingProxyType(
     {
@@ -32,15 +36,11 @@ CLIENT_PORTS: Final = MappingProxyType(
 LIVE_PCAPS: Final = ("main", "display", "cursor", "inputs", "usbredir")
 """Channels that have a file in a `--capture` directory, `<label>.pcap`. Source: ryll-formats.md 11.1."""
 
-FIRST_SEQUENCE: Final = MappingProxyType({Side.CLIENT: 1000, Side.SERVER: 2000})
+FIRST_SEQUENCE: Final = MappingProxyType({Side.CLIENT: FIRST_FROM_CLIENT, Side.SERVER: FIRST_FROM_SERVER})
 """Sequence number of the first byte of a connection. Source: ryll-formats.md 9.3."""
 
 SEGMENT_BYTES: Final = 65_495
 """Longest payload into which a unit is cut: the IPv4 length is then 65,535. Source: ryll-formats.md 9.4."""
-WRITTEN_BYTES: Final = 65_481
-"""Longest payload that reaches the file: a frame must not exceed the snap length. Source: as above."""
-
-_PORT_BASE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def channel_of_port(client_port: int) -> ChannelType | None:
         if port == client_port:
             return channel
     try:
-        return ChannelType(client_port - _PORT_BASE)
+        return ChannelType(client_port - PORT_BASE)
     except ValueError:
         return None
 

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import json
 import platform
-import struct
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from spicereplay._version import __version__
-from spicereplay.capture.connection import Endpoint
-from spicereplay.capture.frames import Path as Way
-from spicereplay.capture.frames import path as way_between
-from spicereplay.capture.frames import tcp_frame
+from spicereplay.capture import ryll_frames
 from spicereplay.errors import OutputExistsError, UsageError
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.link import LinkStatus, parse_link
 from spicereplay.recording.rolling import Line
 from spicereplay.recording.storage import BlockFile, Lost
-from spicereplay.recording.synthetic_tcp import MOST_SEGMENT_BYTES
-from spicereplay.units import NS_PER_S, NS_PER_US
+from spicereplay.units import NS_PER_S
 
 METADATA: Final = "metadata.json"
 CHANNELS: Final = (
@@ -37,17 +32,6 @@ CHANNELS: Final = (
     ChannelType.USBREDIR,
 )
 """Those that have a file, `<label>.pcap`, used or not. Source: ryll-formats.md 11.1."""
-FIRST_SEQUENCE: Final = {Side.CLIENT: 1000, Side.SERVER: 2000}
-"""Source: ryll-formats.md 9.3."""
-CLIENT_ADDRESS: Final = "10.0.0.1"
-SERVER: Final = Endpoint("10.0.0.2", 5900)
-CLIENT_PORT_BASE: Final = 10_000
-"""A channel's client port is this and its type. Source: ryll-formats.md 9.3."""
-_HARDWARE: Final = bytes.fromhex("020000000002020000000001")
-"""Both directions have the same. Source: ryll-formats.md 9.3."""
-_FILE_HEADER: Final = bytes.fromhex("a1b2c3d40002000400000000000000000000ffff00000001")
-"""Source: ryll-formats.md 9.1."""
-_RECORD: Final = struct.Struct(">IIII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +48,8 @@ class _Channel:
     """One file and its flow."""
 
     file: BlockFile
-    ways: dict[Side, Way]
+    port: int
+    """The client's."""
     sequence: dict[Side, int]
 
 
@@ -96,10 +81,14 @@ class RyllDirectory:
             raise OutputExistsError(f"{path / METADATA} exists already; --force overwrites it")
         for channel in CHANNELS:
             file = BlockFile(path / f"{channel.label}.pcap", force=force)
-            file.write(_FILE_HEADER)
+            file.write(ryll_frames.FILE_HEADER)
             if lost := file.commit():
                 raise UsageError(f"{file.path} cannot be written: {lost.reason}")
-            self._channels[channel] = _Channel(file, _ways(channel), dict(FIRST_SEQUENCE))
+            sequence = {
+                Side.CLIENT: ryll_frames.FIRST_FROM_CLIENT,
+                Side.SERVER: ryll_frames.FIRST_FROM_SERVER,
+            }
+            self._channels[channel] = _Channel(file, ryll_frames.PORT_BASE + channel, sequence)
         (path / METADATA).write_text(_metadata(started_ns, target))
 
     # --- what happens to a connection ------------------------------------------------------------------
@@ -165,29 +154,16 @@ class RyllDirectory:
         channel = self._channel(line)
         if channel is None:
             return
-        elapsed = max(0, time_ns - self._started_ns)
-        seconds, rest = divmod(elapsed, NS_PER_S)
-        for start in range(0, len(data), MOST_SEGMENT_BYTES):
-            piece = data[start : start + MOST_SEGMENT_BYTES]
-            frame = tcp_frame(
-                channel.ways[side],
-                piece,
-                sequence=channel.sequence[side],
-                acknowledgement=channel.sequence[side.other],
-            )
-            channel.sequence[side] += len(piece)
-            head = _RECORD.pack(seconds & 0xFFFFFFFF, rest // NS_PER_US, len(frame), len(frame))
-            channel.file.write(head + frame)
-
-
-def _ways(channel: ChannelType) -> dict[Side, Way]:
-    client = Endpoint(CLIENT_ADDRESS, CLIENT_PORT_BASE + channel)
-    return {Side.CLIENT: _way(client, SERVER), Side.SERVER: _way(SERVER, client)}
-
-
-def _way(source: Endpoint, destination: Endpoint) -> Way:
-    made = way_between(source, destination)
-    return Way(source, destination, made.version, _HARDWARE + made.ethernet[12:], made.addresses)
+        for record in ryll_frames.records(
+            channel.port,
+            data,
+            time_ns - self._started_ns,
+            from_server=side is Side.SERVER,
+            sequence=channel.sequence[side],
+            acknowledgement=channel.sequence[side.other],
+        ):
+            channel.file.write(record)
+        channel.sequence[side] += len(data)
 
 
 def _metadata(started_ns: int, target: RyllTarget) -> str:

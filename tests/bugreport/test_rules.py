@@ -5,13 +5,13 @@ from support.ryllzip import PORTS, Unit, frame, message, record, ring_pcap
 
 from spicereplay.bugreport.rules import (
     SEGMENT_BYTES,
-    WRITTEN_BYTES,
     HoleExplanation,
     channel_of_port,
     explain_hole,
     is_ryll_connection,
     lost_before,
 )
+from spicereplay.capture.ryll_frames import WRITTEN_BYTES
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.session.log import GapCause
 
