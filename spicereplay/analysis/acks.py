@@ -127,7 +127,8 @@ def ack_stalls(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
 def stalls(log: ChannelLog) -> list[Stall]:
     """Return the stalls of one channel; none from the first hole on, where counting would be guessing.
 
-    Without SET_ACK in the capture the window is not known, and there are none either.
+    Without SET_ACK in the capture the window is not known, and there are none either, nor where one direction was not
+    captured.
     """
     return [
         stall
@@ -139,6 +140,8 @@ def stalls(log: ChannelLog) -> list[Stall]:
 
 def _terms(log: ChannelLog) -> Iterator[_Term]:
     """Yield the terms of the SET_ACKs of one channel, as far as there is no hole before their end."""
+    if log.unseen:
+        return
     rows, granted = fields(log.server, ServerCommon.SET_ACK)
     stop_ns = min((gap.time_ns for gap in log.gaps), default=NEVER)
     sent = log.server.time_ns[~log.server.sub]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from spicereplay.analysis.columns import records, second
+from spicereplay.analysis.columns import NEVER, records, second
 from spicereplay.defects import DefectLog
 from spicereplay.limits import Limits
 from spicereplay.protocol.agent import PUBLIC_TYPES, AgentAssembler, record_name
@@ -50,7 +50,7 @@ class AgentTalk:
     ends_ns: tuple[int, ...]
     """When the server said that the agent is gone."""
     doubtful_ns: tuple[int, ...]
-    """When bytes of the server are missing: an answer may have been among them."""
+    """When bytes of the server are missing: an answer may have been among them; `NEVER` where all of them are."""
 
 
 def agent_talk(log: ChannelLog, limits: Limits, defects: DefectLog) -> AgentTalk:
@@ -62,7 +62,9 @@ def agent_talk(log: ChannelLog, limits: Limits, defects: DefectLog) -> AgentTalk
     return AgentTalk(
         records=tuple(merge(*sides, key=lambda record: (record.time_ns, record.side is Side.SERVER))),
         ends_ns=tuple(gone.tolist()),
-        doubtful_ns=tuple(sorted([*holes, *partial.tolist()])),
+        doubtful_ns=tuple(
+            sorted([*holes, *partial.tolist(), *([NEVER] if Side.SERVER in log.unseen else [])])
+        ),
     )
 
 

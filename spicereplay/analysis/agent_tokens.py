@@ -33,13 +33,13 @@ class Starved:
 def starvation(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
     """Return the table `agent_starvation`.
 
-    A side whose credit was granted before the capture begins, or whose messages have holes, is left out: its
-    balance is not known.
+    A side whose credit was granted before the capture begins, and a channel of which bytes are missing, is left out:
+    its balance is not known.
     """
     rows: list[Record] = []
     for session in sessions:
         for log in session.of(ChannelType.MAIN):
-            if log.gaps:
+            if log.gaps or log.unseen:
                 continue
             for side in Side:
                 rows += [

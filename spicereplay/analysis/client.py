@@ -34,14 +34,17 @@ _LATER: Final = "the client's counters can lag the recording by one read batch, 
 _CODEC: Final = "the client counts streams in codecs it can decode only (mjpeg, h264)"
 
 
-def client_reported(reports: Sequence[BugReport]) -> pd.DataFrame:
-    """Return the table `client_reported`: the newest report's values; private ones are left out."""
+def client_reported(reports: Sequence[BugReport], sessions: int = 1) -> pd.DataFrame:
+    """Return the table `client_reported`: the newest report's values; private ones are left out.
+
+    They are about the newest of so many `sessions`, which are the client's connections one after the other.
+    """
     if not reports:
         return records("client_reported", [])
     return records(
         "client_reported",
         [
-            {"session": 0, "member": member, "path": path, "value": value}
+            {"session": max(sessions - 1, 0), "member": member, "path": path, "value": value}
             for member, path, value in reported.rows(reports[-1])
         ],
     )

@@ -39,9 +39,15 @@ def display_silence(
     """Return the table `display_silence`: silences of at least `least_ns` in which another message was seen."""
     return by_time(
         "display_silence",
-        (_silences(s, origin_ns, least_ns) for s in sessions if s.of(ChannelType.DISPLAY)),
+        (_silences(s, origin_ns, least_ns) for s in sessions if _watched(s)),
         key="start_s",
     )
+
+
+def _watched(session: SessionLog) -> bool:
+    """Whether what the server draws was captured, on all displays."""
+    displays = session.of(ChannelType.DISPLAY)
+    return bool(displays) and not any(Side.SERVER in log.unseen for log in displays)
 
 
 def _silences(session: SessionLog, origin_ns: int, least_ns: int) -> pd.DataFrame:

@@ -56,6 +56,8 @@ class Facts:
     """What the client announced on a display channel, by session and channel id, where that was captured."""
     assumptions: tuple[tuple[str, str], ...] = ()
     """Channel and what was assumed about it, in words."""
+    unseen: tuple[tuple[str, str], ...] = ()
+    """Channel and the side of which nothing that can be read was captured."""
 
     @property
     def client(self) -> ClientSummary | None:
@@ -91,6 +93,11 @@ class Facts:
             },
             assumptions=tuple(
                 (f"session {number} {log.name}", text) for number, log in logs for text in log.assumptions
+            ),
+            unseen=tuple(
+                (f"session {number} {log.name}", str(side))
+                for number, log in logs
+                for side in sorted(log.unseen)
             ),
         )
 

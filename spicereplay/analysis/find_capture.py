@@ -195,6 +195,25 @@ def capture_incomplete(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
 
 
+def one_direction(tables: Tables, facts: Facts) -> Iterator[Finding]:
+    """Find channels of which one direction is not there at all; a client's own recording has quiet channels, too."""
+    if facts.unseen and facts.kind in ("pcap", "pcapng"):
+        sides = sorted({side for _, side in facts.unseen})
+        yield Finding(
+            "one_direction",
+            "warn",
+            f"Nothing that the {' or the '.join(sides)} sent can be read on {plural(len(facts.unseen), 'channel')}",
+            (
+                *(
+                    cite(s, "capture")
+                    for s in examples([f"{where}: the {side}" for where, side in facts.unseen])
+                ),
+                cite("what was answered or acknowledged there, and how soon, is not known", "inferred"),
+            ),
+            who="capture",
+        )
+
+
 def _holes(gaps: pd.DataFrame) -> list[str]:
     columns = (gaps[c] for c in ("session", "channel", "channel_id", "from", "time_s", "cause"))
     sizes = gaps["bytes"].astype("Float64").fillna(-1).tolist()
@@ -312,6 +331,7 @@ RULES: Final = (
     several_displays_merged,
     large_messages_lost,
     capture_incomplete,
+    one_direction,
     members_missing,
     framing_lost,
     handshake_missing,

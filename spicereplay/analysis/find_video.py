@@ -14,6 +14,7 @@ from spicereplay.analysis.finding import Culprit, Finding, at, cite, examples, p
 from spicereplay.analysis.flaps import flaps
 from spicereplay.analysis.lives import codec_name
 from spicereplay.analysis.regions import MIN_PIXELS, START_SUCCESSORS
+from spicereplay.protocol.enums import Side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,11 @@ def stream_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
                 "server",
             )
             continue
-        who, why = _why_timeouts(tables, ended)
+        client_seen = (
+            f"session {row.session} display/{row.channel_id}",
+            str(Side.CLIENT),
+        ) not in facts.unseen
+        who, why = _why_timeouts(tables, ended, client_seen)
         yield Finding(
             "stream_flapping",
             "critical",
@@ -95,13 +100,18 @@ def stream_flapping(tables: Tables, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _why_timeouts(tables: Tables, ended: pd.DataFrame) -> tuple[Culprit, str]:
-    """Return who is behind the ends of streams, and the title's last words."""
+def _why_timeouts(tables: Tables, ended: pd.DataFrame, client_seen: bool) -> tuple[Culprit, str]:
+    """Return who is behind the ends of streams, and the title's last words.
+
+    Without the client's side, whether the guest drew nothing or the client acknowledged nothing is not known.
+    """
     causes = ended["end_cause"].astype(str).value_counts()
     cause = str(causes.index[0]) if len(causes) else ""
     if cause == "timeout":
         if len(_stalls_during(tables, ended)):
             return "client", ", because the client acknowledged too slowly"
+        if not client_seen:
+            return "", ", each time a second after its last frame"
         return "guest", ", because the guest drew no new frame for a second"
     if cause == "surface_destroyed":
         return "guest", ", because the guest changed its screen"

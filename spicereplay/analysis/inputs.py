@@ -138,7 +138,7 @@ def motion_outstanding(log: ChannelLog) -> list[tuple[Int64Array, BoolArray]]:
         np.searchsorted(moves, server.time_ns, "right") - MOTION_ACK_BUNCH * np.cumsum(acked),
     )
     first_hole = min((gap.time_ns for gap in log.gaps), default=None)
-    whole = log.link is not None
+    whole = log.link is not None and not log.unseen
     known = (
         np.full(len(index), whole) if first_hole is None else whole & (index.time_ns < first_hole)
         for index in (client, server)

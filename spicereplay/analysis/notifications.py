@@ -23,11 +23,26 @@ if TYPE_CHECKING:
 _SEVERITIES: Final = {severity.value: severity.name.lower() for severity in NotifySeverity}
 
 
+EARLY_NS: Final = NS_PER_S
+"""A client says that it connects, or has connected, before the first recorded packet of the session by no more."""
+
+
 def notifications(
-    sessions: Sequence[SessionLog], reports: Sequence[BugReport], origin_ns: int, limits: Limits
+    sessions: Sequence[SessionLog],
+    reports: Sequence[BugReport],
+    origin_ns: int,
+    limits: Limits,
+    *,
+    utc_offset_ns: int = 0,
 ) -> pd.DataFrame:
-    """Return the table `notifications`, in order of time, those without a time last."""
-    rows = [*_from_server(sessions, origin_ns, limits), *_from_client(reports)]
+    """Return the table `notifications`, in order of time, those without a time last.
+
+    `utc_offset_ns` added to a capture time gives a time of day, which is what the client's notifications have.
+    """
+    rows = [
+        *_from_server(sessions, origin_ns, limits),
+        *_from_client(sessions, reports, origin_ns, utc_offset_ns),
+    ]
     rows.sort(key=lambda row: (row["time_s"] != row["time_s"], row["time_s"]))
     return records("notifications", rows)
 
@@ -55,23 +70,32 @@ def _from_server(sessions: Sequence[SessionLog], origin_ns: int, limits: Limits)
     return rows
 
 
-def _from_client(reports: Sequence[BugReport]) -> list[Record]:
+def _from_client(
+    sessions: Sequence[SessionLog], reports: Sequence[BugReport], origin_ns: int, utc_offset_ns: int
+) -> list[Record]:
     """Read the newest report: it holds what the earlier ones of its connection held, and more."""
     if not reports:
         return []
     report = reports[-1]
-    clock = report.clock
+    times = [
+        None if report.clock is None or said.time_ns is None else said.time_ns - utc_offset_ns
+        for said in report.notifications
+    ]
     return [
         {
-            "session": 0,
-            "time_s": float("nan")
-            if clock is None or said.time_ns is None
-            else (said.time_ns - clock.zero_ns) / NS_PER_S,
+            "session": _session_at(sessions, time_ns),
+            "time_s": second(time_ns, origin_ns),
             "origin": "client_reported",
             "source": said.source_name or "",
             "severity": (said.severity or "info").lower(),
             "message": said.message or "",
             "count": said.count or 1,
         }
-        for said in report.notifications
+        for said, time_ns in zip(report.notifications, times, strict=True)
     ]
+
+
+def _session_at(sessions: Sequence[SessionLog], time_ns: int | None) -> int:
+    """Return the number of the session that had begun last; of the newest one where the time is not known."""
+    begun = [s.number for s in sessions if time_ns is None or s.start_time_ns <= time_ns + EARLY_NS]
+    return begun[-1] if begun else 0

@@ -234,7 +234,7 @@ _MAKERS: Final[Mapping[str, Callable[[Tables], pd.DataFrame]]] = {
     "ack_stalls": lambda t: acks.ack_stalls(t.replay.sessions, t.origin_ns),
     "gaps": lambda t: transport.gaps(t.replay.sessions, t.origin_ns),
     "notifications": lambda t: notifications.notifications(
-        t.replay.sessions, t.replay.reports, t.origin_ns, t.limits
+        t.replay.sessions, t.replay.reports, t.origin_ns, t.limits, utc_offset_ns=t.replay.utc_offset_ns
     ),
     "tcp": lambda t: tcp.tcp(t.replay.sessions),
     "tcp_events": lambda t: tcp.tcp_events(t.replay.sessions, t.origin_ns),
@@ -242,7 +242,7 @@ _MAKERS: Final[Mapping[str, Callable[[Tables], pd.DataFrame]]] = {
     "channels": lambda t: transport.channels(t.replay.sessions, t.origin_ns),
     "bandwidth": lambda t: bandwidth.bandwidth(t.replay.sessions, t.origin_ns, t.replay.end_time_ns),
     "defects": lambda t: t._defects(),
-    "client_reported": lambda t: client.client_reported(t.replay.reports),
+    "client_reported": lambda t: client.client_reported(t.replay.reports, len(t.replay.sessions)),
     "disagreements": lambda t: client.disagreements(t.replay.reports, t, t.facts),
     "findings": lambda t: findings.table(findings.find(t, t.facts)),
 }

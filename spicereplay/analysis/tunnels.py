@@ -49,7 +49,8 @@ _TYPES: Final = {
 def slices(log: ChannelLog, limits: Limits, defects: DefectLog) -> Iterator[Slice]:
     """Yield what both sides sent, in order of time; at equal times the server's first.
 
-    A message that cannot be read or decompressed is a defect and a hole.
+    A message that cannot be read or decompressed is a defect and a hole. A side of which nothing was captured is a hole
+    at the end: what the other one waited for is not known.
     """
     sides = (Side.SERVER, Side.CLIENT)
     wanted = {side: np.flatnonzero(np.isin(log.index(side).type, _TYPES[side])) for side in sides}
@@ -69,6 +70,9 @@ def slices(log: ChannelLog, limits: Limits, defects: DefectLog) -> Iterator[Slic
             yield Slice(side, time_ns, None)
         if not index.partial[row]:
             yield from _carried(log, side, row, time_ns, limits, defects)
+    for side in sides:
+        if side in log.unseen:
+            yield Slice(side, log.end_time_ns, None)
 
 
 def _carried(

@@ -79,6 +79,7 @@ _ABOUT_THE_CAPTURE = frozenset(
         "large_messages_lost",
         "malformed_input",
         "members_missing",
+        "one_direction",
         "recorder_dropped",
         "several_displays_merged",
         "tls_unreadable",
@@ -86,13 +87,23 @@ _ABOUT_THE_CAPTURE = frozenset(
 )
 """Findings that say something about the capture and nothing about the session."""
 
+_NOT_ALL_THERE = frozenset(
+    {
+        "capture_incomplete",
+        "large_messages_lost",
+        "one_direction",
+        "several_displays_merged",
+        "tls_unreadable",
+    }
+)
+"""Findings with which no problem is none only as far as the capture goes."""
+
 
 def judge(findings: pd.DataFrame, tables: Mapping[str, pd.DataFrame], facts: Facts) -> Verdict:
     """Return the verdict that ranked findings come to."""
     about_session = findings[~findings["code"].isin(_ABOUT_THE_CAPTURE)]
     serious = about_session[about_session["severity"].isin(["critical", "warn"])]
-    lacking = ["capture_incomplete", "large_messages_lost", "several_displays_merged", "tls_unreadable"]
-    incomplete = bool(findings["code"].isin(lacking).any()) or not len(tables["channels"])
+    incomplete = bool(findings["code"].isin(_NOT_ALL_THERE).any()) or not len(tables["channels"])
     figures = _figures(tables, facts)
     ranked = tuple(
         Finding(row.code, row.severity, row.title, tuple(row.evidence), at(row.time_s))

@@ -323,9 +323,12 @@ class ChannelEngine:
                 trusted=link.mechanism != MECHANISM_SASL,
             )
             return
-        undefined = f"of type {link.channel}, which the protocol does not define"
-        what = "unknown" if link.channel is None else undefined
-        self.defects.add(DefectKind.LINK_MALFORMED, self._where, f"the channel is {what}", time_ns=time_ns)
+        if link.channel is None:
+            detail = "the client's side, which names the channel, is not captured"
+            self.defects.add(DefectKind.BYTES_MISSING, self._where, detail, time_ns=time_ns)
+            return
+        detail = f"the channel is of type {link.channel}, which the protocol does not define"
+        self.defects.add(DefectKind.LINK_MALFORMED, self._where, detail, time_ns=time_ns)
 
     # -- messages -----------------------------------------------------------------------------------------
 

@@ -142,8 +142,12 @@ def _watch(
             f"{log.channel.label} channel inferred: the link message that names it is not captured"
         )
     log.assumptions[:0] = unwrapped
-    for side, i in ((Side.CLIENT, client), (Side.SERVER, 1 - client)):
-        if absent[i]:
+    by_side = {Side.CLIENT: client, Side.SERVER: 1 - client}
+    log.unseen = frozenset(side for side, i in by_side.items() if absent[i])
+    if log.unseen and log.closed_by != "both":
+        log.closed_by = None  # The side that is not there may have come first.
+    for side, i in by_side.items():
+        if side in log.unseen:
             sealed = connection.facts[i].payload_bytes > 0
             log.assumptions.append(
                 f"nothing the {side} sent {'could be read' if sealed else 'is in the capture'}"

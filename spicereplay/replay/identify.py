@@ -30,7 +30,7 @@ class OtherConnection:
     server: str
     port: int
     what: str
-    """`tls`, `vnc`, `http`, `ssh`, `rdp`, `websocket`, `empty` or `unknown`."""
+    """`spice` (which channel cannot be told), `tls`, `vnc`, `http`, `ssh`, `rdp`, `websocket`, `empty` or `unknown`."""
     detail: str
     bytes_from_client: int
     bytes_from_server: int
@@ -112,6 +112,8 @@ def recognise(heads: list[bytes]) -> tuple[str, str, int | None]:
             hello = head[5] if len(head) > 5 else 0
             client = {1: i, 2: 1 - i}.get(hello) if head[0] == _HANDSHAKE else None
             return "tls", NO_KEYS_GIVEN if head[0] == _HANDSHAKE else BEGAN_BEFORE, client
+        if head.startswith(MAGIC):
+            return "spice", "what channel it is cannot be told", None
         if head.startswith(b"RFB "):
             return "vnc", head[4:11].decode("ascii", "replace"), None
         if head.startswith(b"SSH-"):
@@ -146,6 +148,10 @@ def summary(connections: Iterable[OtherConnection]) -> str:
         match what:
             case "tls":
                 phrases.append(f"{'TLS' if n == 1 else f'{n} TLS flows'} on port {port}: {detail}")
+            case "spice":
+                phrases.append(
+                    f"{flows} {'begins' if n == 1 else 'begin'} like SPICE, of channels that cannot be told"
+                )
             case "empty":
                 phrases.append(f"{flows} without payload")
             case "unknown":

@@ -67,8 +67,11 @@ class ChannelLog:
     """Captured bytes after the handshake that belong to no message."""
     assumptions: list[str] = field(default_factory=list)
     """What had to be assumed because the capture does not show it, in words."""
+    unseen: frozenset[Side] = frozenset()
+    """Sides of which the capture holds nothing that can be read: nothing follows from their silence."""
     closed_by: str | None = None
-    """`"client"`, `"server"`, `"both"` where both sent a FIN or RST, or None where the end was not seen."""
+    """`"client"`, `"server"`, `"both"` where both sent a FIN or RST, or None where the end was not seen, or not who
+    came first."""
     closed_time_ns: int | None = None
 
     @property

@@ -45,7 +45,11 @@ TABLES: Final = (
             column("gaps", "int64", "holes"),
             column("missing_bytes", "int64", "known size of the holes", "bytes"),
             column("unparsed_bytes", "int64", "captured bytes that belong to no message", "bytes"),
-            column("closed_by", "category", "`client`, `server` or empty"),
+            column(
+                "closed_by",
+                "category",
+                "who sent a FIN or RST: `client`, `server` or `both`; empty: not seen, or not who came first",
+            ),
         ),
     ),
     Table(
@@ -123,7 +127,7 @@ TABLES: Final = (
             CHANNEL,
             CHANNEL_ID,
             FROM,
-            TIME,
+            column("time_s", "float64", "when the first byte after them was complete on the wire", "s"),
             column("position", "int64", "stream position of the first missing byte", "bytes"),
             column("bytes", "Int64", "how many; null: unknown", "bytes"),
             column(

@@ -9,7 +9,8 @@ from spicereplay.analysis.schema.declaration import CHANNEL_ID, FROM, SESSION, T
 TABLES: Final = (
     Table(
         "inputs",
-        "one row per message of the inputs channel, both directions; which keys, only where asked for",
+        "one row per message of the inputs channel's own, both directions (`messages` has PINGs and the like); which "
+        "keys, only where asked for",
         (
             SESSION,
             CHANNEL_ID,
@@ -41,7 +42,7 @@ TABLES: Final = (
     ),
     Table(
         "cursor",
-        "one row per message of the cursor channel's server",
+        "one row per message that servers send on the cursor channel alone (`messages` has PINGs and the like)",
         (
             SESSION,
             CHANNEL_ID,
@@ -72,9 +73,12 @@ TABLES: Final = (
             TIME,
             column("kind", "category", "`key`, `button` or `wheel`"),
             column(
-                "next_draw_s", "float64", "next draw message that changes the screen; NaN: none came", "s"
+                "next_draw_s",
+                "float64",
+                "next draw message that changes the screen; NaN: none was captured",
+                "s",
             ),
-            column("next_frame_s", "float64", "next video frame; NaN: none came", "s"),
+            column("next_frame_s", "float64", "next video frame; NaN: none was captured", "s"),
             column("next_display_s", "float64", "next message of any kind that changes the screen", "s"),
             column("latency_ms", "float64", "next_display_s - time_s", "ms"),
             column(

@@ -97,7 +97,7 @@ TABLES: Final = (
         (
             SESSION,
             CHANNEL_ID,
-            TIME,
+            column("time_s", "float64", "when the stream was destroyed that was one too many", "s"),
             column("count", "int64", "streams destroyed within the window"),
             column("window_s", "float64", "length of the window", "s"),
             column("mean_lifetime_s", "float64", "of the streams in the window", "s"),
