@@ -92,6 +92,11 @@ class ChannelClient:
         """The lower-case SPICE name with the id, `display/0`."""
         return f"{self.channel.label}/{self.channel_id}"
 
+    @property
+    def ready_to_move(self) -> bool:
+        """Whether the channel has all that it needs to go on at the target: the driver calls `continue_on`."""
+        return self.moving is not None and not self.moving.waits_for_data
+
     # --- what the driver calls -------------------------------------------------------------------------
 
     def linked(self, link: Link, now_ns: int) -> None:

@@ -132,6 +132,8 @@ class Connection:
             try:
                 await on_round(self)
                 await self.wire.bytes.drain()
+                if self.client is not None and self.client.ready_to_move:
+                    return "the guest has moved"
                 data = await self.receive()
             except OSError as error:
                 return f"the connection broke: {error.strerror or error}"
@@ -139,6 +141,21 @@ class Connection:
                 return str(error)
             if not data:
                 return self._goodbye()
+
+    async def listen(self, on_message: OnMessage, enough: Callable[[], bool]) -> bool:
+        """Carry messages until it is enough; False: the server has closed the connection before. Raises `OSError`."""
+        self._on_message = on_message
+        self.send()
+        while not enough():
+            data = await self.receive()
+            if not data:
+                return False
+            self._hand_over()
+        return True
+
+    def take_over(self, source: Connection) -> None:
+        """Go on for a channel that has moved here: it has said what it begins with."""
+        self._shown, self._held = source._shown, source._held
 
     async def close(self, by: Side = Side.CLIENT) -> None:
         """End the connection; a second call does nothing."""

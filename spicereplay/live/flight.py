@@ -92,7 +92,7 @@ class FlightRecorder:
         self._session = session
         self._options = options
         self._notifications = Notifications()
-        self._main: Connection | None = None
+        self._visits = 0
         self._rings = TrafficRings(session.clock.now_ns(), most_bytes=options.ring_bytes)
         self._state = RyllState(self._rings.started_ns)
         self._events = _Waking(self._look)
@@ -140,12 +140,12 @@ class FlightRecorder:
     # --- what comes ------------------------------------------------------------------------------------
 
     def message(self, connection: Connection, message: MessageSeen) -> None:
-        """Keep a message of either side; the first of a new session's main channel begins anew."""
+        """Keep a message of either side; the first of a new session begins anew."""
         if message.sub or message.partial:
             return
         channel = connection.channel
-        if channel is ChannelType.MAIN and connection is not self._main:
-            self._main = connection
+        if self._session.visits != self._visits:
+            self._visits = self._session.visits
             self._begin(message.time_ns)
         body = message.body
         if channel is ChannelType.INPUTS and message.side is Side.CLIENT and message.type in _TYPED:

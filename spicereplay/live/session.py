@@ -98,6 +98,8 @@ class LiveSession:
         """
         self.target = target
         self.clock = Clock()
+        self.visits = 0
+        """Sessions begun so far: reconnected ones, and those at the target of a migration that is not seamless."""
         self.screen = LiveScreen(limits, self._decoded)
         self.watch_bytes: list[WatchBytes] = []
         """Added to before `run`. They are called where the bytes are, and must return at once."""
@@ -208,6 +210,7 @@ class LiveSession:
     async def _one(self, visit: Visit) -> Visit:
         """Carry out one session; return the next one, opened."""
         self._visit = visit
+        self.visits += 1
         self._replies = 0
         self._streams.forget()
         self.screen.begin()

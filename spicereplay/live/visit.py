@@ -24,8 +24,17 @@ from spicereplay.limits import Limits
 from spicereplay.live.clock import Clock
 from spicereplay.live.connection import Connection, OnMessage, Watcher
 from spicereplay.live.dial import Manner, Wire, dial
-from spicereplay.live.events import ChannelAbsent, ChannelClosed, Event, Linked, Noticed, SessionBegan
+from spicereplay.live.events import (
+    ChannelAbsent,
+    ChannelClosed,
+    Event,
+    Linked,
+    Migrated,
+    Noticed,
+    SessionBegan,
+)
 from spicereplay.live.linking import link
+from spicereplay.live.moving import can_take_over, go_on
 from spicereplay.live.target import Target
 from spicereplay.protocol.enums import ChannelType, LinkError, NotifySeverity, Side
 
@@ -204,6 +213,9 @@ class Visit:
     async def _carry(self, connection: Connection) -> None:
         """Run one channel; when main ends, so does the session."""
         reason = await connection.run(self.means.on_message, self._round)
+        if self._goes_on(connection):
+            await connection.close()
+            return
         await connection.close(Side.SERVER)
         if connection.channel is ChannelType.MAIN:
             self.leave(reason)
@@ -245,6 +257,9 @@ class Visit:
         self.company.main_round(main, now)
         migration = main.migration
         if migration is None:
+            if self._prepared is not None and not self._preparing:
+                abandoned, self._prepared = self._prepared, None
+                self._start(abandoned.close())
             return
         if migration.phase is MigrationPhase.CONNECT and not self._preparing:
             self._preparing = True
@@ -301,12 +316,21 @@ class Visit:
     # --- migration -------------------------------------------------------------------------------------
 
     async def _prepare(self, main: MainClient, migration: Migration) -> None:
-        """Link all channels to where the guest moves. The state itself is not taken along: the target sends it anew."""
+        """Link all channels to where the guest moves, and ask whether their state can be taken along."""
         shared = Shared(session_id=self.shared.session_id)
         visit = Visit(_moved(self.target, migration), self.means, self.company, shared, arrives=True)
-        self._prepared = visit
+        self._prepared, seamless = visit, False
         try:
             await visit.open()
+            if migration.kind is MigrationKind.SEAMLESS:
+                seamless = await can_take_over(
+                    visit.connections[ChannelType.MAIN, 0],
+                    migration.source_version,
+                    self.means.options,
+                    self.means.manner,
+                    self.means.on_message,
+                    self._now(),
+                )
             for channel, channel_id in list(self.connections):
                 if channel is not ChannelType.MAIN:
                     visit._held[channel, channel_id] = await visit._join(channel, channel_id)
@@ -324,7 +348,7 @@ class Visit:
             await visit.close()
             main.target_failed(self._now())
         else:
-            main.target_connected(seamless=False, now_ns=self._now())
+            main.target_connected(seamless=seamless, now_ns=self._now())
         self._preparing = False
         self.connections[ChannelType.MAIN, 0].send()
 
@@ -334,6 +358,27 @@ class Visit:
         if self._moved_to is None or migration.kind is MigrationKind.SWITCH_HOST:
             self._moved_to = Visit(_moved(self.target, migration), self.means, self.company)
         self.leave(f"the guest has moved to {self._moved_to.target.place}")
+
+    def _goes_on(self, source: Connection) -> bool:
+        """Go on with a channel that was told to move, at the target, to which it is linked; False: it does not move."""
+        key = source.channel, source.channel_id
+        client, prepared = source.client, self._prepared
+        if client is None or not client.ready_to_move or prepared is None or key not in prepared.connections:
+            return False
+        target = prepared.connections.pop(key)
+        prepared._held.pop(key, None)
+        go_on(client, source, target, self._now())
+        self.connections[key] = target
+        self._start(self._carry(target))
+        if source.channel is ChannelType.MAIN:
+            self.target = prepared.target
+            self.company.tell(Migrated(time_ns=self._now(), place=prepared.target.place))
+        if not prepared.connections:
+            self._prepared = None
+            main = self.client(ChannelType.MAIN)
+            if isinstance(main, MainClient):
+                main.migration_done()
+        return True
 
     # --- parts -----------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class StandIn:
     subscriptions: list[Subscription] = field(default_factory=list)
     written: threading.Event = field(default_factory=threading.Event)
     screen: Screen | None = None
+    visits: int = 1
 
     def subscribe(self, subscription: Subscription) -> Subscription:
         self.subscriptions.append(subscription)
@@ -301,6 +302,7 @@ def test_without_being_asked_to_it_writes_on_demand_alone(tmp_path: Path):
 def test_a_new_connection_begins_anew(tmp_path: Path):
     async def work(flown: Flown) -> None:
         flown.message(Channel(DISPLAY), 1, ServerDisplay.MARK, b"")
+        flown.session.visits += 1
         flown.message(Channel(MAIN), 100, 103, bytes(32))
         flown.at(103)
         flown.recorder.report()
