@@ -236,7 +236,8 @@ class _Channel:
     steps: list[Step] = field(default_factory=list)
     """The handshake."""
     _ends: tuple[Endpoint, Endpoint, int] = (DOCUMENTATION_CLIENT, DOCUMENTATION_SERVER, 0)
-    _released: dict[Side, int] = field(default_factory=dict)
+    _read: dict[Side, tuple[int, int]] = field(default_factory=dict)
+    """Positions of the stream: since which memory is held, and from which on it is given back."""
 
     def __post_init__(self) -> None:
         log = self.script.log
@@ -383,17 +384,12 @@ class _Channel:
         """Give back the mapped file's memory behind what was written."""
         index = lane.index
         position = int(index.position[row])
-        before = self._released.get(index.side, 0)
-        if index.release is None or position - before < WINDOW_BYTES:
+        since, until = self._read.get(index.side, (0, 0))
+        if index.release is None or position < until:
             return
-        self._released[index.side] = position
-        stream = index.stream
-        first, last = np.searchsorted(stream.position, (before, position), "right")
-        offset = stream.offset[max(0, first - 1) : last]
-        length = stream.length[max(0, first - 1) : last]
-        inside = offset >= 0
-        if inside.any():
-            index.release(int(offset[inside].min()), int((offset + length)[inside].max()))
+        if (read := index.stream.span(since, position + 1)) is not None:
+            index.release(*read)
+        self._read[index.side] = position, index.stream.within(position, WINDOW_BYTES)
 
 
 def _header_bytes(log: ChannelLog, serial: int, kind: int, size: int) -> bytes:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-import numpy as np
-
 from spicereplay.defects import DefectKind
 from spicereplay.display.channel import OpenVideo
 from spicereplay.display.images import AloneDecoder
@@ -237,18 +235,17 @@ class Screens:
         )
 
 
-def let_go(index: MessageIndex, released: int, row: int) -> int:
-    """Give back the mapped file's memory in steps of `WINDOW_BYTES`; return up to which position that was done."""
+def let_go(index: MessageIndex, until: int, row: int) -> int:
+    """Give back the memory of the mapped file before a row that begins at `until` or later, a position of the stream.
+
+    Returns the next such position, `WINDOW_BYTES` of the file further on; the first is 0.
+    """
     position = int(index.position[row])
-    if index.release is None or position - released < WINDOW_BYTES:
-        return released
-    stream = index.stream
-    first, last = np.searchsorted(stream.position, (released, position), "right")
-    offset, length = stream.offset[max(0, first - 1) : last], stream.length[max(0, first - 1) : last]
-    inside = offset >= 0
-    if inside.any():
-        index.release(int(offset[inside].min()), int((offset + length)[inside].max()))
-    return position
+    if index.release is None or position < until:
+        return until
+    if (read := index.stream.span(0, position + 1)) is not None:
+        index.release(*read)
+    return index.stream.within(position, WINDOW_BYTES)
 
 
 def _no_clock() -> int:
