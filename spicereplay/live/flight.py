@@ -37,9 +37,10 @@ ADVISED_INTERVAL_S: Final = 10.0
 """Reports should not follow each other faster than that. Source: ryll-formats.md 12."""
 MOST_INTERVAL_S: Final = 7 * 24 * 3600.0
 COOLDOWN_NS: Final = 60 * NS_PER_S
-"""Least time between two reports about disconnects, and between two about notifications, failed ones included.
+"""Least time between two reports about disconnects, and between two about one cause of warnings, failed ones included.
 
-Source: ryll-formats.md 8.
+Source: ryll-formats.md 8. Each cause waits for itself: what a server tells everybody who joins must not be why there is
+no report of an agent that falls silent half a minute later.
 """
 
 _TYPED: Final = frozenset({ClientInputs.KEY_DOWN, ClientInputs.KEY_UP, ClientInputs.KEY_SCANCODE})
@@ -97,7 +98,7 @@ class FlightRecorder:
         self._state = RyllState(self._rings.started_ns)
         self._events = _Waking(self._look)
         self._due_ns: int | None = None
-        self._reported_ns: dict[ReportKind, int] = {}
+        self._reported_ns: dict[tuple[str, ...], int] = {}
         self._attempts = 0
         self._writer = ReportWriter(options.folder, options.keep, session.clock, session.tell)
         self._timer: asyncio.Task[None] | None = None
@@ -186,13 +187,13 @@ class FlightRecorder:
         if told.severity == "info" or told.source == RECORDER or not self._options.on_trouble:
             return
         kind = type_of_kind(ReportKind.NOTIFICATION, notification_id=told.number, snapshot_state="AtFire")
-        if self._cooled_down(kind, event.time_ns):
+        if self._cooled_down((kind.kind, told.source, told.code), event.time_ns):
             text = f"[{told.severity}] {told.text}"
             self._make(kind, event.time_ns, text, automatic=True, picture=True)
 
     def _disconnected(self, event: Disconnected) -> None:
         kind = type_of_kind(ReportKind.DISCONNECT, channel="main")
-        if not self._options.on_trouble or not self._cooled_down(kind, event.time_ns):
+        if not self._options.on_trouble or not self._cooled_down((kind.kind,), event.time_ns):
             return
         channels = self._session.snapshot().channels
         main = (own for _, _, own in channels if isinstance(own, MainDiagnostics))
@@ -206,12 +207,12 @@ class FlightRecorder:
         text = f"main: {event.reason}"
         self._make(kind, event.time_ns, text, automatic=True, picture=True, disconnect=cause)
 
-    def _cooled_down(self, kind: ReportType, now_ns: int) -> bool:
-        """Say whether a report of that kind may be made again, and count it as made."""
-        last = self._reported_ns.get(kind.kind)
+    def _cooled_down(self, cause: tuple[str, ...], now_ns: int) -> bool:
+        """Say whether a report of that cause may be made again, and count it as made."""
+        last = self._reported_ns.get(cause)
         if last is not None and now_ns - last < COOLDOWN_NS:
             return False
-        self._reported_ns[kind.kind] = now_ns
+        self._reported_ns[cause] = now_ns
         return True
 
     # --- reports ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, replace
@@ -31,7 +31,11 @@ from spicereplay.replay.picture import opaque
 from spicereplay.units import MIB, NS_PER_S
 
 AUTOMATIC_MOST_BYTES: Final = 512 * MIB
-"""Automatic reports of a folder that are kept have so many bytes at most. Source: ryll-formats.md 12."""
+"""Automatic reports of a folder that are kept have so many bytes at most. Source: ryll-formats.md 12.
+
+Those of warnings and losses have their own allowance of the same size: a desktop whose videos flap for a night writes
+one every minute.
+"""
 FAILURE_AGAIN_NS: Final = 300 * NS_PER_S
 """Least time between two notices that a report nobody asked for was not written. Source: ryll-behaviour.md 10."""
 WAITING: Final = 3
@@ -75,6 +79,8 @@ class ReportWriter:
         self._jobs: queue.Queue[Job | None] = queue.Queue(WAITING)
         self._failed_ns: int | None = None
         self._lock = threading.Lock()
+        self._of_trouble: list[Path] = []
+        """Reports of warnings and losses that are still there, oldest first."""
         self._samples = [process_metrics.sample()] * 2
         """The process some seconds ago, and lately."""
         self._thread = threading.Thread(target=self._run, name="flight", daemon=True)
@@ -127,7 +133,10 @@ class ReportWriter:
             write_report(path, contents)
             if contents.type.kind is ReportKind.AUTO_SNAPSHOT:
                 self.automatic_saved += 1
-                self._prune()
+                self.pruned += len(self._prune(snapshot_files(self._folder)))
+            elif job.automatic:
+                self._of_trouble.append(path)
+                del self._of_trouble[: len(self._prune(self._of_trouble))]
         except OSError as error:
             self._failure(job, f"{error.filename or path}: {error.strerror or error}")
             return
@@ -145,14 +154,15 @@ class ReportWriter:
             return None
         return process_metrics.measured(self._samples[0], process_metrics.sample())
 
-    def _prune(self) -> None:
-        """Delete the oldest automatic reports while there are too many, or too many bytes. Never the newest."""
-        files = snapshot_files(self._folder)
-        sizes = [file.stat().st_size for file in files]
-        while len(files) > 1 and (len(files) > self._keep or sum(sizes) > AUTOMATIC_MOST_BYTES):
-            files.pop(0).unlink()
-            sizes.pop(0)
-            self.pruned += 1
+    def _prune(self, files: Sequence[Path]) -> Sequence[Path]:
+        """Delete the oldest of these while there are too many, or too many bytes; return them. Never the newest."""
+        sizes = [file.stat().st_size if file.exists() else 0 for file in files]
+        gone = max(0, len(files) - self._keep)
+        while gone < len(files) - 1 and sum(sizes[gone:]) > AUTOMATIC_MOST_BYTES:
+            gone += 1
+        for file in files[:gone]:
+            file.unlink(missing_ok=True)
+        return files[:gone]
 
     def _failure(self, job: Job, why: str) -> None:
         """Tell that a report was not written; of those that nobody asked for, every few minutes."""

@@ -249,6 +249,38 @@ def test_a_warning_makes_one_with_the_traffic_of_that_moment_at_most_every_minut
         assert len(opened.messages) == 2
 
 
+def test_a_warning_does_not_keep_another_cause_from_its_report(tmp_path: Path):
+    """Xspice says that the keyboard channel is insecure to everybody who joins."""
+
+    async def work(flown: Flown) -> None:
+        await flown.warn(1, "keyboard channel is insecure", "server")
+        await flown.warn(2, "and something else", "server")
+        await flown.warn(38, "the agent is silent", "agent")
+
+    told = [report.metadata.description for report in fly(work, tmp_path).reports()]
+    assert told == ["[warn] keyboard channel is insecure", "[warn] the agent is silent"]
+
+
+def test_a_night_of_warnings_does_not_fill_the_disk(tmp_path: Path):
+    """The newest are kept, and what somebody asked for, or another session wrote, stays."""
+    (tmp_path / "ryll-notification-1-atfire-2020-01-01T00-00-00Z.zip").write_bytes(b"another session's")
+
+    async def work(flown: Flown) -> None:
+        flown.recorder.report()
+        for minute in range(1, 8):
+            await flown.warn(61 * minute, f"warning {minute}")
+            while flown.recorder._writer.saved < 1 + minute:
+                await asyncio.sleep(0.01)
+
+    flown = fly(work, tmp_path, keep=3, interval_s=1e5)
+    kept = sorted(path for path in tmp_path.iterdir() if "2020" not in path.name)
+    assert [path.name.split("-")[1] for path in kept] == ["bugreport", *["notification"] * 3]
+    told = {read(path).metadata.description for path in kept[1:]}
+    assert told == {f"[warn] warning {minute}" for minute in (5, 6, 7)}
+    assert len(list(tmp_path.iterdir())) == 5
+    assert flown.recorder._writer.pruned == 0, "that counts automatic snapshots"
+
+
 def test_what_is_only_said_makes_none(tmp_path: Path):
     async def work(flown: Flown) -> None:
         now = BEGAN + S
