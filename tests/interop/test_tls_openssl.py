@@ -133,3 +133,57 @@ def test_key_updates_of_openssl_in_every_suite_of_tls_1_3(tmp_path: Path, openss
     assert opened.suite == suite
     assert opened.client.read(0, 100) == b"before\nbetween\nbehind\n"
     assert not list(defects)
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["taken", "not taken"])
+def test_early_data_of_openssl(tmp_path: Path, openssl: str, wanted: bool) -> None:
+    Peers(tmp_path)
+    port, session, early = free_port(), tmp_path / "session.pem", tmp_path / "early"
+    early.write_bytes(b"said before the server answered\n")
+    serving = [
+        openssl,
+        "s_server",
+        "-accept",
+        f"127.0.0.1:{port}",
+        "-cert",
+        str(tmp_path / "ec.pem"),
+        "-tls1_3",
+    ]
+    # Without the switch the server issues tickets for early data and refuses the data itself.
+    serving += ["-max_early_data", "16384", *(["-early_data"] if wanted else [])]
+    heard: list[tuple[bytearray, bytearray]] = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        subprocess.Popen(serving, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server,
+    ):
+        assert server.stdout is not None
+        while b"ACCEPT" not in server.stdout.readline():
+            assert server.poll() is None
+        for words in (["-sess_out", str(session)], ["-sess_in", str(session), "-early_data", str(early)]):
+            heard.append((bytearray(), bytearray()))
+            threading.Thread(target=relay, args=(listener, port, heard[-1]), daemon=True).start()
+            keys = tmp_path / f"keys{len(heard)}.log"
+            calling = [openssl, "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}", *words]
+            with subprocess.Popen(
+                [*calling, "-keylogfile", str(keys)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+            ) as client:
+                assert client.stdin is not None
+                until(
+                    lambda keys=keys: keys.exists() and b"SERVER_TRAFFIC" in keys.read_bytes(), "no handshake"
+                )
+                time.sleep(0.3)
+                client.stdin.write(b"in time\n")
+                client.stdin.flush()
+                time.sleep(0.3)
+                client.stdin.write(b"Q\n")
+                client.stdin.flush()
+                client.wait(PATIENCE_S)
+        server.terminate()
+    assert (b"CLIENT_EARLY_TRAFFIC_SECRET") in keys.read_bytes()
+    defects = DefectLog()
+    log = KeyLog.parse([keys.read_bytes()], limits=DEFAULT_LIMITS, defects=defects)
+    streams = [stream_of(bytes(side)) for side in heard[-1]]
+    opened = open_connection(*streams, log, limits=DEFAULT_LIMITS, defects=defects, where="a → b")
+    assert isinstance(opened, Opened), opened
+    assert opened.client.read(0, 100) == (early.read_bytes() if wanted else b"") + b"in time\n"
+    assert not list(defects)

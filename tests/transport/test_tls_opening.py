@@ -35,7 +35,7 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.transport.tls.keylog import KeyLog
 from spicereplay.transport.tls.opening import Opened, Sealed, open_connection
 from spicereplay.transport.tls.schedule import tls12_keys
-from spicereplay.transport.tls.suites import SUITES
+from spicereplay.transport.tls.suites import SUITES, unopened_cipher
 
 NOISE = random.Random(7).randbytes(40_000)
 SAID = [
@@ -105,8 +105,8 @@ def _suites_in_scope() -> list[str]:
         suite["name"]
         for suite in context.get_ciphers()
         if (suite["id"] & 0xFFFF) in SUITES and not suite["name"].startswith("TLS_")
-        # Python 3.11 has neither pre-shared keys nor DSS certificates to offer.
-        and "PSK" not in suite["name"] and "DSS" not in suite["name"]
+        # Python 3.11 has no pre-shared keys, passwords or DSS certificates to offer.
+        and not any(word in suite["name"] for word in ("PSK", "SRP", "DSS"))
     ]  # fmt: skip
 
 
@@ -222,6 +222,18 @@ def test_resumed_sessions(peers: Peers, version: ssl.TLSVersion, options: int) -
     assert_all_was_read(second)
 
 
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+def test_a_client_that_shows_a_certificate(peers: Peers, version: ssl.TLSVersion, kind: str) -> None:
+    contexts = peers.context(False, version), peers.context(True, version)
+    contexts[0].load_cert_chain(peers.folder / f"{kind}.pem")
+    contexts[1].load_verify_locations(peers.folder / f"{kind}.pem")
+    contexts[1].verify_mode = ssl.CERT_REQUIRED
+    recording = peers.converse(SAID, contexts=contexts)
+    assert len(recording.client) > len(FROM_CLIENT) + 600, "its certificate is there"
+    assert_all_was_read(recording)
+
+
 # What `ssl` never sends, sealed by hand
 
 RANDOM = bytes(range(32))
@@ -313,14 +325,40 @@ def test_without_the_secrets_of_the_handshake_the_traffic_opens_all_the_same() -
     assert not len(defects)
 
 
-def test_early_data_is_stepped_over() -> None:
-    early = Sealer13(bytes(32)).seal(DATA, b"early")
+EARLY = hashlib.sha256(b"early").digest()
+
+
+@pytest.mark.parametrize(
+    ("takes", "known", "read", "lost"),
+    [
+        (True, True, b"early data in time", 0),
+        (True, False, b"in time", len(b"early data ")),
+        (False, True, b"in time", 0),
+        (False, False, b"in time", 0),
+    ],
+    ids=["taken", "taken, its secret not logged", "not taken", "not taken, its secret not logged"],
+)
+def test_early_data_is_content_if_the_server_takes_it(
+    takes: bool, known: bool, read: bytes, lost: int
+) -> None:
+    before = Sealer13(EARLY)
+    early = before.seal(DATA, b"early ") + before.seal(DATA, b"data ")
+    early += before.seal(HANDSHAKE, handshake_message(5, b"")) if takes else b""
     shaken = Sealer13(SECRETS["CLIENT_HANDSHAKE_TRAFFIC_SECRET"]).seal(HANDSHAKE, FINISHED)
     sent = Sealer13(SECRETS["CLIENT_TRAFFIC_SECRET_0"]).seal(DATA, b"in time")
-    client, server = hand_made(client=early + shaken + sent, shake_hands=False)
-    opened, _ = opening(client, server, logged())
+    extensions = b"\x00\x2a\x00\x00" if takes else b""
+    encrypted = handshake_message(8, len(extensions).to_bytes(2, "big") + extensions)
+    answer = Sealer13(SECRETS["SERVER_HANDSHAKE_TRAFFIC_SECRET"]).seal(HANDSHAKE, encrypted + FINISHED)
+    client, server = hand_made(answer, client=early + shaken + sent, shake_hands=False)
+    secret = f"\nCLIENT_EARLY_TRAFFIC_SECRET {RANDOM.hex()} {EARLY.hex()}".encode()
+    log = logged() + (secret if known else b"")
+    opened, defects = opening(client, server, log)
     assert isinstance(opened, Opened)
-    assert content(opened.client) == b"in time"
+    assert content(opened.client) == (b"" if lost else read)
+    assert opened.client.read(lost, 100) == read
+    assert [defect.detail for defect in defects] == [
+        "early data, for which the keys given lack its CLIENT_EARLY_TRAFFIC_SECRET, and nothing of it is used"
+    ] * (2 if lost else 0)
 
 
 def test_a_handshake_message_over_the_limit_ends_what_can_be_read() -> None:
@@ -499,7 +537,11 @@ def test_a_handshake_that_failed(modern: Recording) -> None:
     [
         (server_hello(bytes(32), 0x002F, version=0x0302, chosen=None), "TLS 1.1 is not supported"),
         (server_hello(bytes(32), 0x002F, chosen=0x7F1C), "TLS version 0x7f1c is not supported"),
-        (server_hello(bytes(32), 0xC077, chosen=None), "cipher suite 0xc077 of TLS 1.2 is not supported"),
+        (
+            server_hello(bytes(32), 0xC077, chosen=None),
+            "cipher suite 0xc077 (Camellia) of TLS 1.2 is not supported",
+        ),
+        (server_hello(bytes(32), 0xCAFE, chosen=None), "cipher suite 0xcafe of TLS 1.2 is not supported"),
         (server_hello(bytes(32), 0x1301, chosen=None), "cipher suite 0x1301 of TLS 1.2 is not supported"),
         (server_hello(bytes(32), 0x002F), "cipher suite 0x002f of TLS 1.3 is not supported"),
         (
@@ -518,8 +560,20 @@ def test_what_is_not_supported_is_named(hello: bytes, why: str) -> None:
 def test_a_suite_that_openssl_has_and_we_have_not(peers: Peers) -> None:
     recording = peers.converse(SAID, version=TLS12, ciphers="CAMELLIA128-SHA:@SECLEVEL=0")
     assert reason(recording.client, recording.server, recording.key_log) == (
-        "cipher suite 0x0041 of TLS 1.2 is not supported"
+        "cipher suite 0x0041 (Camellia) of TLS 1.2 is not supported"
     )
+
+
+def test_ciphers_that_are_not_opened_are_named_as_openssl_names_them() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(EVERYTHING)
+    others = {suite["id"] & 0xFFFF: suite for suite in context.get_ciphers()}
+    for number in others.keys() - SUITES.keys():
+        name = unopened_cipher(number)
+        symmetric = str(others[number]["symmetric"])
+        assert name is not None, others[number]
+        assert symmetric.startswith({"no encryption": "None", "3DES": "des-ede3"}.get(name, name.lower()))
+    assert not [number for number in SUITES if unopened_cipher(number)]
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,11 +14,12 @@ from spicereplay.bytestream import ByteStream
 from spicereplay.limits import Limits
 from spicereplay.transport.tls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Broken, records
 
-CLIENT_HELLO, SERVER_HELLO, FINISHED, KEY_UPDATE = 1, 2, 20, 24
+CLIENT_HELLO, SERVER_HELLO, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS, FINISHED, KEY_UPDATE = 1, 2, 5, 8, 20, 24
 TLS12, TLS13 = 0x0303, 0x0304
 
 _RANDOM_BYTES: Final = 32
 _ENCRYPT_THEN_MAC: Final = 22
+_EARLY_DATA: Final = 42
 _SUPPORTED_VERSIONS: Final = 43
 _RETRY: Final = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 """The random value of a ServerHello that is a HelloRetryRequest. Source: RFC 8446 section 4.1.3."""
@@ -130,6 +131,11 @@ def parse_server_hello(body: bytes) -> ServerHello | None:
         compression=compression,
         encrypt_then_mac=_ENCRYPT_THEN_MAC in extensions,
     )
+
+
+def takes_early_data(encrypted_extensions: bytes) -> bool:
+    """Whether the body of a server's EncryptedExtensions says that it uses what came early."""
+    return _EARLY_DATA in (_extensions(encrypted_extensions) or {})
 
 
 def version_name(version: int) -> str:

@@ -21,10 +21,12 @@ MASTER: Final = "CLIENT_RANDOM"
 HANDSHAKE: Final = {side: f"{side.upper()}_HANDSHAKE_TRAFFIC_SECRET" for side in ("client", "server")}
 TRAFFIC: Final = {side: f"{side.upper()}_TRAFFIC_SECRET_0" for side in ("client", "server")}
 """Labels of the secrets of TLS 1.3, by the side that sends."""
+EARLY: Final = "CLIENT_EARLY_TRAFFIC_SECRET"
+"""Label of the secret of what a client of TLS 1.3 sends before the server has answered."""
 
 SECRET_BYTES: Final[dict[str, tuple[int, ...]]] = {
     MASTER: (48,),
-    **dict.fromkeys((*HANDSHAKE.values(), *TRAFFIC.values()), (32, 48)),
+    **dict.fromkeys((*HANDSHAKE.values(), *TRAFFIC.values(), EARLY), (32, 48)),
 }
 """The labels that open records, and how long their secrets may be."""
 

@@ -13,6 +13,8 @@ from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.limits import Limits
 from spicereplay.transport.tls import keylog
 from spicereplay.transport.tls.handshake import (
+    ENCRYPTED_EXTENSIONS,
+    END_OF_EARLY_DATA,
     FINISHED,
     KEY_UPDATE,
     TLS12,
@@ -21,6 +23,7 @@ from spicereplay.transport.tls.handshake import (
     ServerHello,
     client_random,
     server_hello,
+    takes_early_data,
     version_name,
 )
 from spicereplay.transport.tls.keylog import KeyLog
@@ -35,7 +38,7 @@ from spicereplay.transport.tls.records import (
     records,
 )
 from spicereplay.transport.tls.schedule import next_secret, tls12_keys, tls13_keys
-from spicereplay.transport.tls.suites import SUITES, Suite
+from spicereplay.transport.tls.suites import SUITES, Suite, unopened_cipher
 
 _CLOSE_NOTIFY: Final = 0
 
@@ -84,8 +87,9 @@ def open_connection(
         return Sealed(suite)
     sides = {"client": _Plaintext(client, suite), "server": _Plaintext(server, suite)}
     if suite.tls13:
-        for side, into in sides.items():
-            _read_tls13(into, side, secrets, limits)
+        early = _EarlyData(sides["client"], secrets.get(keylog.EARLY))
+        _read_tls13(sides["server"], "server", secrets, early, limits)  # it says whether it takes early data
+        _read_tls13(sides["client"], "client", secrets, early, limits)
     elif keylog.MASTER not in secrets:
         return Sealed(f"the keys given lack its {keylog.MASTER}")
     else:
@@ -105,7 +109,9 @@ def _chosen_suite(hello: ServerHello) -> Suite | str:
         return f"{version_name(hello.version)} is not supported"
     suite = SUITES.get(hello.suite)
     if suite is None or suite.tls13 != (hello.version == TLS13):
-        return f"cipher suite {hello.suite:#06x} of {version_name(hello.version)} is not supported"
+        cipher = unopened_cipher(hello.suite)
+        called = f"{hello.suite:#06x}" + (f" ({cipher})" if cipher else "")
+        return f"cipher suite {called} of {version_name(hello.version)} is not supported"
     if hello.compression:
         return f"compression method {hello.compression} is not supported"
     return suite
@@ -141,11 +147,13 @@ def _read_tls12(into: _Plaintext, opener: Opener) -> None:
             return
 
 
-def _read_tls13(into: _Plaintext, side: str, secrets: Mapping[str, bytes], limits: Limits) -> None:
+def _read_tls13(
+    into: _Plaintext, side: str, secrets: Mapping[str, bytes], early: _EarlyData, limits: Limits
+) -> None:
     """Open one direction of TLS 1.3: handshake keys up to its Finished, then traffic keys, each after the other.
 
     A record that opens under the traffic keys ends the handshake as well: the secret of the handshake may not have
-    been logged, and early data (whose keys are others) and damage may lie in it.
+    been logged, and damage may lie in it.
     """
     suite = into.suite
     label = keylog.TRAFFIC[side]
@@ -164,15 +172,21 @@ def _read_tls13(into: _Plaintext, side: str, secrets: Mapping[str, bytes], limit
             return
         if record.kind != APPLICATION_DATA:
             continue  # hellos, and what old middle boxes want to see: not protected
+        if side == "client" and early.take(record):
+            continue
         opened = opener(sequence, record)
         if shaking_hands and (opened is None or opener is traffic):
             opened = opened or traffic(0, record)
             if opened is None:
                 into.unopened += 1
-                sequence += sequence > 0  # early data comes first, and does not count
+                if side == "client" and sequence == 0:
+                    early.sealed.append(record)  # that comes first, and does not count
+                sequence += sequence > 0
                 continue
             shaking_hands, opener, sequence = False, traffic, 0
         sequence += 1
+        if side == "client":
+            early.end()
         if opened is None:
             into.fail(record)
             continue
@@ -182,15 +196,58 @@ def _read_tls13(into: _Plaintext, side: str, secrets: Mapping[str, bytes], limit
         elif kind == ALERT and _closes(content):
             return
         elif kind == HANDSHAKE:
-            for message, _ in messages.feed(content):
+            for message, body in messages.feed(content):
                 if message == FINISHED and shaking_hands:
                     shaking_hands, opener, sequence = False, traffic, 0
+                elif message == ENCRYPTED_EXTENSIONS and side == "server":
+                    early.taken = takes_early_data(body)
                 elif message == KEY_UPDATE and not shaking_hands:
                     secret = next_secret(suite, secret)
                     opener, sequence = tls13_opener(suite, tls13_keys(suite, secret)), 0
             if messages.over_limit:
                 into.stop(Broken(record.end, f"a handshake message is longer than {messages.limit:,} bytes"))
                 return
+
+
+class _EarlyData:
+    """What a client of TLS 1.3 sends before the server has answered.
+
+    It is content where the server takes it, which an EndOfEarlyData at its end shows, too; else the client says it
+    again. Source: RFC 8446 sections 2.3 and 4.5.
+    """
+
+    def __init__(self, into: _Plaintext, secret: bytes | None) -> None:
+        self._into = into
+        self._opener = tls13_opener(into.suite, tls13_keys(into.suite, secret)) if secret else None
+        self._opened: list[tuple[Record, bytes]] = []
+        self._sequence = 0
+        self._over = False
+        self.taken = False
+        """The server has said that it takes it."""
+        self.sealed: list[Record] = []
+        """Records before the client's handshake that no key opens."""
+
+    def take(self, record: Record) -> bool:
+        """Whether it is a record of early data, which is kept until its end."""
+        opened = self._opener(self._sequence, record) if self._opener and not self._over else None
+        if opened is None:
+            return False
+        self._sequence += 1
+        kind, content = opened
+        if kind == APPLICATION_DATA:
+            self._opened.append((record, content))
+        elif kind == HANDSHAKE and content[:1] == bytes([END_OF_EARLY_DATA]):
+            self._over = True
+            for earlier in self._opened:
+                self._into.add(*earlier)
+        return True
+
+    def end(self) -> None:
+        """Note that the client's handshake follows, and what was taken of what lies before without being opened."""
+        if not self._over and self.taken:
+            for record in self.sealed[:-1]:  # the last one says that it ends
+                self._into.fail(record, f"early data, for which the keys given lack its {keylog.EARLY}")
+        self._over = True
 
 
 def _closes(alert: bytes) -> bool:
@@ -209,7 +266,7 @@ class _Plaintext:
         self._rows: list[tuple[int, int, int]] = []
         """Position and length of each chunk, and where in the source its record ended."""
         self._end = 0
-        self._failed: list[int] = []
+        self._failed: list[tuple[int, str]] = []
         self._broken: Broken | None = None
         self._lacking: str | None = None
 
@@ -236,11 +293,11 @@ class _Plaintext:
             self._spill += content
             self._end += len(content)
 
-    def fail(self, record: Record) -> None:
-        """Leave a hole for a record that failed authentication; if TLS 1.3 hides what it was, as if for content."""
+    def fail(self, record: Record, why: str = "a record fails authentication") -> None:
+        """Leave a hole for a record that was not opened; if TLS 1.3 hides what it was, as if for content."""
         self.unopened += 1
         if record.kind == APPLICATION_DATA:
-            self._failed.append(record.position)
+            self._failed.append((record.position, why))
             self._end += content_bytes(self.suite, record)
 
     def stop(self, broken: Broken) -> None:
@@ -256,8 +313,8 @@ class _Plaintext:
         if self.trouble:
             self._defect(defects, where, 0, f"{self.trouble}: nothing of this direction can be read")
             return
-        for position in self._failed:
-            self._defect(defects, where, position, "a record fails authentication, and nothing of it is used")
+        for position, why in self._failed:
+            self._defect(defects, where, position, f"{why}, and nothing of it is used")
         if self._broken:
             position, reason = self._broken.position, self._broken.reason
             left = self.source.end - position

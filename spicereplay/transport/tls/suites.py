@@ -26,6 +26,11 @@ _KEY_EXCHANGES: Final[dict[str, dict[int, str]]] = {
         0xC013: "ECDHE_RSA",
         0xC018: "ECDH_anon",
         0xC035: "ECDHE_PSK",
+        0x0030: "DH_DSS",
+        0x0031: "DH_RSA",
+        0xC01D: "SRP_SHA",
+        0xC01E: "SRP_SHA_RSA",
+        0xC01F: "SRP_SHA_DSS",
     },
     "AES_256_CBC_SHA": {
         0x0035: "RSA",
@@ -41,6 +46,11 @@ _KEY_EXCHANGES: Final[dict[str, dict[int, str]]] = {
         0xC014: "ECDHE_RSA",
         0xC019: "ECDH_anon",
         0xC036: "ECDHE_PSK",
+        0x0036: "DH_DSS",
+        0x0037: "DH_RSA",
+        0xC020: "SRP_SHA",
+        0xC021: "SRP_SHA_RSA",
+        0xC022: "SRP_SHA_DSS",
     },
     "AES_128_CBC_SHA256": {
         0x003C: "RSA",
@@ -55,8 +65,17 @@ _KEY_EXCHANGES: Final[dict[str, dict[int, str]]] = {
         0xC027: "ECDHE_RSA",
         0xC029: "ECDH_RSA",
         0xC037: "ECDHE_PSK",
+        0x003E: "DH_DSS",
+        0x003F: "DH_RSA",
     },
-    "AES_256_CBC_SHA256": {0x003D: "RSA", 0x006A: "DHE_DSS", 0x006B: "DHE_RSA", 0x006D: "DH_anon"},
+    "AES_256_CBC_SHA256": {
+        0x003D: "RSA",
+        0x006A: "DHE_DSS",
+        0x006B: "DHE_RSA",
+        0x006D: "DH_anon",
+        0x0068: "DH_DSS",
+        0x0069: "DH_RSA",
+    },
     "AES_256_CBC_SHA384": {
         0x00AF: "PSK",
         0x00B3: "DHE_PSK",
@@ -80,6 +99,8 @@ _KEY_EXCHANGES: Final[dict[str, dict[int, str]]] = {
         0xC02F: "ECDHE_RSA",
         0xC031: "ECDH_RSA",
         0xD001: "ECDHE_PSK",
+        0x00A0: "DH_RSA",
+        0x00A4: "DH_DSS",
     },
     "AES_256_GCM_SHA384": {
         0x009D: "RSA",
@@ -94,6 +115,8 @@ _KEY_EXCHANGES: Final[dict[str, dict[int, str]]] = {
         0xC030: "ECDHE_RSA",
         0xC032: "ECDH_RSA",
         0xD002: "ECDHE_PSK",
+        0x00A1: "DH_RSA",
+        0x00A5: "DH_DSS",
     },
     "AES_128_CCM": {
         0xC09C: "RSA",
@@ -143,6 +166,27 @@ _TLS13: Final[dict[int, str]] = {
     0x1305: "AES_128_CCM_8_SHA256",
 }
 
+_OTHERS: Final[dict[str, tuple[int, ...]]] = {
+    "no encryption": (
+        *(0x0001, 0x0002, 0x002C, 0x002D, 0x002E, 0x003B, 0x00B0, 0x00B1, 0x00B4, 0x00B5, 0x00B8, 0x00B9),
+        *(0xC001, 0xC006, 0xC00B, 0xC010, 0xC015, 0xC039, 0xC03A, 0xC03B),
+    ),
+    "RC4": (
+        *(0x0004, 0x0005, 0x0018, 0x0020, 0x0024, 0x008A, 0x008E, 0x0092),
+        *(0xC002, 0xC007, 0xC00C, 0xC011, 0xC016, 0xC033),
+    ),
+    "3DES": (
+        *(0x000A, 0x000D, 0x0010, 0x0013, 0x0016, 0x001B, 0x001F, 0x0023, 0x008B, 0x008F, 0x0093),
+        *(0xC003, 0xC008, 0xC00D, 0xC012, 0xC017, 0xC01A, 0xC01B, 0xC01C, 0xC034),
+    ),
+    "Camellia": (*range(0x41, 0x47), *range(0x84, 0x8A), *range(0xBA, 0xC6), *range(0xC072, 0xC09C)),
+    "ARIA": (*range(0xC03C, 0xC072),),
+    "SEED": (*range(0x96, 0x9C),),
+    "SM4": (0x00C6, 0x00C7),
+    "AEGIS": (0x1306, 0x1307),
+}
+"""Ciphers whose records are not opened, by the numbers of their suites."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
@@ -186,3 +230,8 @@ SUITES: Final[dict[int, Suite]] = {
     for number, exchange in exchanges.items()
 } | {number: _suite(f"TLS_{protection}", protection, True) for number, protection in _TLS13.items()}
 """Every suite whose records can be opened, by its number."""
+
+
+def unopened_cipher(number: int) -> str | None:
+    """Return what a suite that is not in `SUITES` encrypts with; None where that is not known either."""
+    return next((name for name, numbers in _OTHERS.items() if number in numbers), None)
