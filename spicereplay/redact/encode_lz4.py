@@ -1,7 +1,7 @@
-"""LZ4 blocks of zeros of any compressed size that such a block can have.
+"""LZ4 blocks of any compressed size that such a block can have.
 
-A block is literals, one copy of the byte before, and literals again; how many literals there are decides how long it
-is. Decoders take every byte of a block, so that nothing can be appended.
+A block of zeros is literals, one copy of the byte before, and literals again; how many literals there are decides how
+long it is, and so it does for other data. Decoders take every byte of a block, so that nothing can be appended.
 Source: lz4 doc/lz4_Block_format.md ("Sequences", "End of block restrictions").
 """
 
@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import lz4.block
+
 _SHORTEST_COPY: Final = 4
 _LAST_LITERALS: Final = 5
 """A block ends in at least that many literals."""
 _LAST_COPY: Final = 12
 """The last copy begins at least that many bytes before the end."""
+_REACH: Final = 64 * 1024 - 1
+"""How far back a copy can lie."""
 _AROUND: Final = 8
 """Numbers of literals tried on either side of the one that should do."""
 _ENOUGH_LITERALS: Final = 32
@@ -61,45 +65,75 @@ def _sequence(literals: int, copied: int) -> bytes:
     return _literals(bytes(literals), copied)
 
 
-def packed(data: bytes, size: int) -> bytes | None:
+def exactly(data: bytes, size: int, before: bytes = b"") -> bytes | None:
     """Return a block of `size` bytes that decodes into `data`; None where none is found.
 
-    Runs of one byte are copied from the byte before. The more literals stand at the front, the larger the block.
+    `before` is what earlier blocks of the same stream gave. The shortest block is made longer by saying more of its
+    beginning in literals; where that steps over the size, its last copy begins later.
     """
+    # The library takes an empty dictionary for none.
+    least = lz4.block.compress(
+        data, mode="high_compression", compression=12, store_size=False, dict=before[-_REACH:] or None
+    )
+    if len(least) >= size:
+        return least if len(least) == size else None
+    sequences = list(_sequences(least))
     low, high = 0, len(data)
     while low < high:
         middle = (low + high) // 2
-        if len(_runs(data, middle)) < size:
+        if len(_said(data, sequences, middle, 0)) < size:
             low = middle + 1
         else:
             high = middle
-    # Where one literal more takes one more byte for a length, or one less, the size steps over some numbers.
     for literal in range(max(0, low - _AROUND), min(len(data), low + _AROUND) + 1):
-        made = _runs(data, literal)
-        if len(made) == size:
-            return made
+        for later in range(_ENOUGH_LITERALS):
+            made = _said(data, sequences, literal, later)
+            if len(made) == size:
+                return made
     return None
 
 
-def _runs(data: bytes, literal: int) -> bytes:
-    """Return a block in which the first `literal` bytes are literals, and later runs are copies."""
+def _sequences(block: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield literals, copied bytes and distance of each sequence of a block that is whole."""
+    at = 0
+    while at < len(block):
+        token = block[at]
+        literals, at = _long(block, at + 1, token >> 4)
+        at += literals
+        if at == len(block):
+            yield literals, 0, 0
+            return
+        distance = int.from_bytes(block[at : at + 2], "little")
+        copied, at = _long(block, at + 2, token & 15)
+        yield literals, copied + _SHORTEST_COPY, distance
+
+
+def _long(block: bytes, at: int, length: int) -> tuple[int, int]:
+    """Return a length that begins with four bits of a token, and where the bytes after it begin."""
+    if length < 15:
+        return length, at
+    while block[at] == 255:
+        length += 255
+        at += 1
+    return length + block[at], at + 1
+
+
+def _said(data: bytes, sequences: list[tuple[int, int, int]], literal: int, later: int) -> bytes:
+    """Return a block in which the first `literal` bytes are literals, and the last copy begins `later` bytes later."""
     out = bytearray()
-    pending = at = 0
-    last = len(data) - _LAST_COPY
-    while at < last:
-        run = at
-        if at >= max(literal, 1):
-            while run < len(data) - _LAST_LITERALS and data[run] == data[at - 1]:
-                run += 1
-        if run - at >= _SHORTEST_COPY:
-            out += _literals(data[pending:at], run - at)
-            at = pending = run
-        else:
-            at += 1
+    pending = place = 0
+    last = max((n for n, (_, copied, _) in enumerate(sequences) if copied), default=-1)
+    for n, (literals, copied, distance) in enumerate(sequences):
+        start, stop = place + literals, place + literals + copied
+        place = stop
+        start = max(start, literal) + (later if n == last else 0)
+        if copied and stop - start >= _SHORTEST_COPY and start <= len(data) - _LAST_COPY:
+            out += _literals(data[pending:start], stop - start, distance)
+            pending = stop
     return bytes(out + _literals(data[pending:], 0))
 
 
-def _literals(literals: bytes, copied: int) -> bytes:
+def _literals(literals: bytes, copied: int, distance: int = 1) -> bytes:
     token = min(len(literals), 15) << 4 | (min(copied - _SHORTEST_COPY, 15) if copied else 0)
     head = bytes([token]) + _length(len(literals)) + literals
-    return head + b"\1\0" + _length(copied - _SHORTEST_COPY) if copied else head
+    return head + distance.to_bytes(2, "little") + _length(copied - _SHORTEST_COPY) if copied else head

@@ -20,7 +20,7 @@ from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ImageType, Side
 from spicereplay.protocol.messages.drawing import Brush
 from spicereplay.protocol.messages.images import BinaryData, Image, ZlibGlz
-from spicereplay.redact.blocks import Blocks, blocks_of
+from spicereplay.redact.blocks import Mosaic, mosaic_of
 from spicereplay.redact.encode_lz import references
 from spicereplay.replay.order import screen_order
 from spicereplay.session.log import SessionLog
@@ -49,12 +49,12 @@ class Dictionary:
     """What the GLZ images of a session are, by their id."""
 
     lacks: dict[int, Lack] = field(default_factory=dict)
-    blocks: dict[int, Blocks] = field(default_factory=dict)
+    mosaics: dict[int, Mosaic] = field(default_factory=dict)
     """Of images that can be decoded; only where they are asked for."""
 
 
-def dictionary_of(session: SessionLog, limits: Limits, *, blocks: bool) -> Dictionary:
-    """Decode the GLZ images of a session and return what they lack, and with `blocks` what they show in blocks."""
+def dictionary_of(session: SessionLog, limits: Limits, *, mosaics: bool) -> Dictionary:
+    """Decode the GLZ images of a session and return what they lack, and with `mosaics` what they show in blocks."""
     window = GlzWindow(limits)
     found = Dictionary()
     order = screen_order(session)
@@ -66,7 +66,7 @@ def dictionary_of(session: SessionLog, limits: Limits, *, blocks: bool) -> Dicti
             log.channel, Side.SERVER, int(log.server.type[row]), log.server.body(row), limits=limits
         )
         for image in images_of(parsed.message):
-            _look(image, window, found, limits, blocks)
+            _look(image, window, found, limits, mosaics)
     return found
 
 
@@ -80,7 +80,7 @@ def images_of(message: object) -> Iterator[Image]:
             yield value
 
 
-def _look(image: Image, window: GlzWindow, found: Dictionary, limits: Limits, blocks: bool) -> None:
+def _look(image: Image, window: GlzWindow, found: Dictionary, limits: Limits, mosaics: bool) -> None:
     data = image.data
     inner = b""
     try:
@@ -104,8 +104,8 @@ def _look(image: Image, window: GlzWindow, found: Dictionary, limits: Limits, bl
             if error.may_come:
                 window.close_gaps(error.missing_id + 1)
             decoded = decode_glz(inner, window, limits=limits, size=size, partial=True)
-        if blocks:
-            found.blocks[header.id] = blocks_of(decoded.pixels)
+        if mosaics:
+            found.mosaics[header.id] = mosaic_of(decoded.pixels)
         if lack is not None and (lack.offset == 0 or header.id in window.partial_ids):
             found.lacks[header.id] = lack
     except DecodeError:

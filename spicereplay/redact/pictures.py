@@ -22,7 +22,7 @@ from spicereplay.codecs.bitmap import BITS, BitmapFormat
 from spicereplay.codecs.glz import inflate_glz, parse_glz_header
 from spicereplay.codecs.lz import INDEX_BITS, LzType, parse_lz_header
 from spicereplay.codecs.palette import palette_of
-from spicereplay.codecs.quic import QuicType, parse_quic_header
+from spicereplay.codecs.quic import parse_quic_header
 from spicereplay.display.images import decode_alone
 from spicereplay.errors import DecodeError
 from spicereplay.limits import Limits
@@ -158,12 +158,10 @@ def _fitted(head: bytes, codes: bytes, size: int) -> bytes:
 def blank_quic(data: bytes, limits: Limits) -> bytes:
     """Return a black QUIC image; raises `DecodeError` where `data` has no QUIC header."""
     header = parse_quic_header(data)
-    if header.width * header.height > limits.image_pixels:
-        return data[:_QUIC_HEADER].ljust(len(data), b"\0")
-    channels = 1 if header.type is QuicType.GRAY else 3
-    bits = 5 if header.type is QuicType.RGB16 else 8
-    codes = encode_quic.black(header.width, header.height, channels, bits, header.type is QuicType.RGBA)
-    return _fitted(data[:_QUIC_HEADER], codes, len(data))
+    codes: bytes | None = None
+    if header.width * header.height <= limits.image_pixels:
+        codes = encode_quic.black(header.width, header.height, header.type, len(data) - _QUIC_HEADER)
+    return (data[:_QUIC_HEADER] + (codes or b"")).ljust(len(data), b"\0")
 
 
 def blank_lz(data: bytes, limits: Limits) -> bytes:
@@ -177,10 +175,10 @@ def blank_lz(data: bytes, limits: Limits) -> bytes:
     if header.type in INDEX_BITS:
         count = min(header.stride * header.height, limits.image_pixels)
     if header.type in INDEX_BITS or header.type in (LzType.XXXA, LzType.A8):
-        codes = _lz_plane(count, b"\0", 3, room)
+        codes = lz_plane(count, b"\0", 3, room)
     else:
         rgb16 = header.type is LzType.RGB16
-        colours = partial(_lz_plane, count, bytes(2 if rgb16 else 3), 2 if rgb16 else 1)
+        colours = partial(lz_plane, count, bytes(2 if rgb16 else 3), 2 if rgb16 else 1)
         codes = (
             colours(room) if header.type is not LzType.RGBA else lz_with_alpha(count, b"\0", colours, room)
         )
@@ -197,7 +195,7 @@ def lz_with_alpha(count: int, alpha: bytes, colours: Callable[[int], bytes], roo
     for more in range(1, _ALPHA_STRETCH):
         if len(codes) == room:
             break
-        plane = _lz_plane(count, alpha, 3, len(least) + more)
+        plane = lz_plane(count, alpha, 3, len(least) + more)
         tried = colours(room - len(plane)) + plane
         codes = tried if len(tried) == room else codes
     return codes
@@ -206,7 +204,7 @@ def lz_with_alpha(count: int, alpha: bytes, colours: Callable[[int], bytes], roo
 _ALPHA_STRETCH: Final = 12
 
 
-def _lz_plane(count: int, unit: bytes, bias: int, room: int) -> bytes:
+def lz_plane(count: int, unit: bytes, bias: int, room: int) -> bytes:
     """Return LZ tokens for `count` times `unit`, `room` bytes long where there are such, else as short as can be."""
     least = encode_lz.lz_tokens(count, unit, bias)
     made = exactly(least, lambda _: unit, bias, room) or few(count, unit, bias, room)

@@ -55,7 +55,7 @@ class Redaction:
             if progress is not None:
                 progress("replacing contents", n, len(self.found.sessions))
             blurred = self.how.choices.screen is Screen.BLUR
-            glz = dictionary_of(session, self.how.limits, blocks=blurred)
+            glz = dictionary_of(session, self.how.limits, mosaics=blurred)
             how = replace(self.how, glz=glz)
             for log in session.channels:
                 streams = self._streams(log)

@@ -28,7 +28,7 @@ from spicereplay.protocol.enums import (
 from spicereplay.protocol.http import METHODS
 from spicereplay.protocol.messages.port import CompressedData, Data
 from spicereplay.protocol.usbredir import UsbPacketType, UsbredirTalk
-from spicereplay.redact.encode_lz4 import packed
+from spicereplay.redact.encode_lz4 import exactly
 from spicereplay.session.log import ChannelLog
 
 _TYPES: Final = {
@@ -129,7 +129,7 @@ def _body(log: ChannelLog, side: Side, row: int, neutral: bytes) -> bytes:
     if head == 1:
         return old[:1] + neutral
     size = len(old) - head
-    block = packed(neutral, size) or packed(bytes(len(neutral)), size)
+    block = exactly(neutral, size) or exactly(bytes(len(neutral)), size)
     return old[:head] + (block or bytes(size))
 
 

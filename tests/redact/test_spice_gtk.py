@@ -24,6 +24,7 @@ from spicereplay.protocol.messages import geometry as g
 from spicereplay.protocol.messages import images as i
 from spicereplay.protocol.registry import parse_message
 from spicereplay.protocol.wire import build
+from spicereplay.redact.blocks import SIDE, mosaic_of
 from spicereplay.redact.blur import blurred_image
 from spicereplay.redact.glz_links import Dictionary
 from spicereplay.redact.pictures import blank_image
@@ -122,15 +123,13 @@ def test_blank_pictures_are_black_in_spice_gtk(canvas: SpiceGtkCanvas, name: str
 
 @pytest.mark.parametrize("name", ["lz", "glz", "zlib", "jpeg", "bitmap"])
 def test_blurred_pictures_are_the_same_in_spice_gtk(canvas: SpiceGtkCanvas, name: str) -> None:
-    from spicereplay.redact.blocks import SIDE, blocks_of, painted
-
     original = images()[name]
-    blocks = blocks_of(NOISE)
-    blurred = blurred_image(original, DEFAULT_LIMITS, Dictionary(blocks={0: blocks}))
+    mosaic = mosaic_of(NOISE)
+    blurred = blurred_image(original, DEFAULT_LIMITS, Dictionary(mosaics={0: mosaic}))
     assert blurred is not None
     assert len(blurred.data.data) == len(original.data.data)
     theirs, ours = shown(canvas, blurred)
-    expected = painted(blocks, WIDTH, HEIGHT).astype(np.int64)
+    expected = mosaic.painted().astype(np.int64)
     if name == "jpeg":
         assert len(np.unique(theirs)) <= (WIDTH // SIDE) * -(-HEIGHT // SIDE) * 12
         return
