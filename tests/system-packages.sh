@@ -9,6 +9,8 @@ command -v openssl >/dev/null 2>&1 || want="$want openssl"
 command -v tcpdump >/dev/null 2>&1 || want="$want tcpdump"
 command -v xsetroot >/dev/null 2>&1 || want="$want x11-xserver-utils"
 [ -e /usr/lib/xorg/modules/drivers/spiceqxl_drv.so ] || want="$want xserver-xspice"
+# Not on the path of everybody: Debian has it in /usr/sbin.
+[ -x /usr/sbin/spice-vdagentd ] || want="$want spice-vdagent"
 # Without any font a browser lays a page out with empty boxes.
 [ -d /usr/share/fonts/truetype/dejavu ] || want="$want fonts-dejavu-core"
 /usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||

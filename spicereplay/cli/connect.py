@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import importlib.util
 import json
+import math
 import os
 import re
 import signal
@@ -131,6 +132,15 @@ def connect(
     ] = "auto_glz",
     no_sound: Annotated[bool, typer.Option("--no-sound", help="Do not join the sound channel.")] = False,
     no_agent: Annotated[bool, typer.Option("--no-agent", help="Do not talk to the guest's agent.")] = False,
+    agent_probe: Annotated[
+        float | None,
+        typer.Option(
+            "--agent-probe",
+            metavar="S",
+            min=0,
+            help="How often an idle agent is asked whether it lives; 0: never; default 30.",
+        ),
+    ] = None,
     no_reconnect: Annotated[
         bool, typer.Option("--no-reconnect", help="End when the session is lost.")
     ] = False,
@@ -171,6 +181,9 @@ def connect(
         folder=output,
     )
     options = _options(codecs, compression, sound=not no_sound, agent=not no_agent)
+    if agent_probe is not None:
+        wanted = 0 < agent_probe < math.inf
+        options = replace(options, monitors_config_interval_s=agent_probe if wanted else None)
     if screenshot is not None and screenshot.exists() and not force:
         raise OutputExistsError(f"{screenshot} exists already; --force overwrites it")
     if screenshot_every is not None:
@@ -256,7 +269,7 @@ async def _run(session: LiveSession, errand: Errand, shows: Shows) -> Outcome | 
 
     run = Run(session, errand)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, run.end, Outcome.INTERRUPTED)
     watched = not shows.headless and sys.stdout.isatty() and sys.stdin.isatty()
     if watched and not importlib.util.find_spec("textual"):
@@ -334,7 +347,8 @@ class Teller:
             try:
                 out.write("".join(f"{line}\n" for line in lines))
                 out.flush()
-            except BrokenPipeError:
+            except OSError:
+                # Its reader, its terminal or the room on its disk is gone.
                 self._gone()
                 return
 

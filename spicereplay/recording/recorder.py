@@ -23,8 +23,8 @@ from spicereplay.recording.ryll_capture import RyllDirectory, RyllTarget
 from spicereplay.recording.wrapped import Mask
 from spicereplay.units import MIB, NS_PER_S
 
-FLUSH_SECONDS: Final = 0.05
-"""Longest time that bytes wait for others before they are written; half of what may be lost."""
+FLUSH_SECONDS: Final = 0.03
+"""Longest time that bytes wait for others before they are written; the rest of the 100 ms is for busy machines."""
 QUEUE_BYTES: Final = 64 * MIB
 """Bytes that wait for the disk at most: seconds of the fastest session."""
 _ITEM_BYTES: Final = 256
