@@ -106,8 +106,8 @@ class Limits:
     """IP fragments waiting for the rest of their datagram."""
 
     # secrets
-    key_log_bytes: int = 32 * MIB
-    """TLS key logs of one input, the given one and those inside it."""
+    key_log_bytes: int = 512 * MIB
+    """TLS key logs of one input, the given one and those inside it; only what is looked for is kept of them."""
     tls_handshake_bytes: int = 256 * KIB
     """One TLS handshake message; chains of certificates are the longest."""
 

@@ -17,6 +17,7 @@ from spicereplay.replay import identify
 from spicereplay.replay.inference import infer
 from spicereplay.session.log import ChannelLog, Gap, GapCause
 from spicereplay.transport import http_connect, websocket
+from spicereplay.transport.tls.handshake import client_random
 from spicereplay.transport.tls.keylog import NO_KEYS, KeyLog
 
 
@@ -53,6 +54,16 @@ def watch(
     if target is not None and isinstance(found, Watched):
         found.log.assumptions.insert(0, f"through an HTTP proxy, which was asked for {target}")
     return found
+
+
+def client_random_of(connection: Connection, limits: Limits) -> bytes | None:
+    """Return what a connection's secrets are found by; None where it is no TLS, or its ClientHello is not there."""
+    streams = _behind_proxy(connection)[1].streams
+    kind, _, client = identify.recognise([s.read(0, identify.LOOK_BYTES) for s in streams])
+    if kind != "tls":
+        return None
+    random = client_random(streams[client or 0], limits)
+    return random if isinstance(random, bytes) else None
 
 
 def _behind_proxy(connection: Connection) -> tuple[str | None, Connection]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -18,10 +19,11 @@ from spicereplay.errors import InputError, NoSpiceError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType
 from spicereplay.replay import identify, ryll
-from spicereplay.replay.channels import Watched, watch
+from spicereplay.replay.channels import Watched, client_random_of, watch
 from spicereplay.session.grouping import group, group_as_one, split_reconnects
 from spicereplay.session.log import ChannelLog, SessionLog
-from spicereplay.transport.tls.keylog import KeyLog
+from spicereplay.transport.tls.keylog import NO_KEYS, KeyLog
+from spicereplay.transport.tls.keylog import pieces as keylog_pieces
 from spicereplay.units import NS_PER_S
 
 Progress = Callable[[str, int, int], None]
@@ -87,13 +89,13 @@ def replay(
     without readable SPICE, `InputError` for what cannot be read at all, `UsageError` for a `keylog` that is no key
     log, `OSError` where it cannot be read.
     """
-    given = _read_keylog(Path(keylog), limits) if keylog is not None else b""
     found = detect(Path(path), limits=limits)
-    with ExitStack() as opened:
+    given = _key_log(None if keylog is None else Path(keylog), limits)
+    with given as key_log, ExitStack() as opened:
         opening = _Opening(found.path, limits, progress, DefectLog(limits.defects_per_kind), opened)
         match found.kind:
             case InputKind.CAPTURE:
-                replayed = _capture(opening, given)
+                replayed = _capture(opening, key_log)
                 if require_spice and not replayed.sessions:
                     raise no_spice(replayed)
             case InputKind.BUG_REPORT:
@@ -128,25 +130,40 @@ class _Opening:
         return capture
 
 
-def _read_keylog(path: Path, limits: Limits) -> bytes:
+@contextmanager
+def _key_log(path: Path | None, limits: Limits) -> Iterator[Iterator[bytes] | None]:
+    """Open a key log, which may come through a pipe, and give its pieces.
+
+    The first one is looked at beforehand: reading a capture takes long, and the log may be none.
+    """
+    if path is None:
+        yield None
+        return
     with path.open("rb") as file:
-        text = file.read(limits.key_log_bytes + 1)
-    found = KeyLog.parse([text], limits=limits, defects=DefectLog())
-    if found.lines and found.bad_lines == found.lines:
-        lines = f"none of its {found.lines:,} lines is in the SSLKEYLOGFILE format"
-        raise UsageError(f"{path} is no key log: {lines}")
-    return text
+        read = keylog_pieces(file)
+        first = next(read)
+        found = KeyLog.parse([first], limits=limits, defects=DefectLog())
+        if found.lines and found.bad_lines == found.lines:
+            lines = f"none of its {found.lines:,} lines is in the SSLKEYLOGFILE format"
+            raise UsageError(f"{path} is no key log: {lines}")
+        yield chain([first], read)
 
 
-def _capture(opening: _Opening, keylog: bytes) -> Replay:
+def _capture(opening: _Opening, key_log: Iterator[bytes] | None) -> Replay:
     path, limits, defects = opening.path, opening.limits, opening.defects
     capture = opening.keep(read_connections(path, limits=limits, progress=opening.tell("reading packets")))
     if ryll.is_ryll(capture):
         units = ryll.whole_messages(capture)
         logs = ryll.read_channels(capture, limits, defects, units=units)
         return _recording(path, capture.format, [logs], [capture], defects)
-    # Of two secrets for the same connection the one the user gave counts.
-    keys = KeyLog.parse([keylog, *capture.secrets], limits=limits, defects=defects)
+    keys = NO_KEYS
+    if key_log is not None or capture.secrets:
+        randoms = (client_random_of(connection, limits) for connection in capture.connections)
+        wanted = {random for random in randoms if random is not None}
+        # Of two secrets for the same connection the one the user gave counts.
+        keys = KeyLog.parse(
+            chain(key_log or (), capture.secrets), limits=limits, defects=defects, wanted=wanted
+        )
     watched: list[Watched] = []
     other: list[identify.OtherConnection] = []
     tell = opening.tell("reading connections")

@@ -1,10 +1,14 @@
 """Key logs as clients write them, and as people damage them."""
 
+import gzip
+from pathlib import Path
+
 import pytest
 
 from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.errors import InputError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
-from spicereplay.transport.tls.keylog import KeyLog
+from spicereplay.transport.tls.keylog import KeyLog, pieces
 
 RANDOM = bytes(range(32))
 MASTER = b"\x5a" * 48
@@ -39,7 +43,7 @@ def test_comments_blank_lines_crlf_upper_case_and_a_byte_order_mark_are_fine() -
 
 def test_labels_that_open_no_records_are_no_mistakes() -> None:
     keys, defects = parse(b"RSA 0011223344556677 " + MASTER.hex().encode(), line("EXPORTER_SECRET", SECRET))
-    assert not keys
+    assert not keys.secrets
     assert (keys.lines, keys.bad_lines, len(defects)) == (2, 0, 0)
 
 
@@ -88,3 +92,42 @@ def test_nothing_shows_a_secret() -> None:
     assert "5a5a" not in shown
     assert "ZZZZ" not in shown
     assert repr(keys) == "<KeyLog of 1 connections>"
+
+
+def test_of_a_long_log_only_what_is_wanted_is_kept() -> None:
+    texts = [line("CLIENT_RANDOM", MASTER, bytes([number] * 32)) + b"\n" for number in range(200)]
+    defects = DefectLog()
+    keys = KeyLog.parse(texts, limits=DEFAULT_LIMITS, defects=defects, wanted={bytes([7] * 32)})
+    assert keys.secrets == {bytes([7] * 32): {"CLIENT_RANDOM": MASTER}}
+    assert keys.lines == 200
+    assert keys, "there were keys, if of others"
+    assert KeyLog.parse(texts, limits=DEFAULT_LIMITS, defects=defects, wanted=())
+    assert not len(defects)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_pieces_of_a_file_end_where_lines_do(tmp_path: Path, packed: bool) -> None:
+    lines = [line("CLIENT_RANDOM", MASTER, number.to_bytes(32, "big")) for number in range(20_000)]
+    text = b"\n".join([*lines, b"no line's end"])
+    file = tmp_path / "keys.log"
+    file.write_bytes(gzip.compress(text, 1) if packed else text)
+    with file.open("rb") as opened:
+        read = list(pieces(opened))
+    assert b"".join(read) == text
+    assert len(read) >= 3
+    assert all(piece.endswith(b"\n") for piece in read[:-1])
+    assert max(map(len, read)) < 2_000_000
+
+
+def test_an_endless_line_is_not_kept_together(tmp_path: Path) -> None:
+    file = tmp_path / "keys.log"
+    file.write_bytes(bytes(5_000_000))
+    with file.open("rb") as opened:
+        assert max(len(piece) for piece in pieces(opened)) < 2_000_000
+
+
+def test_damaged_gzip_data_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "keys.log.gz"
+    file.write_bytes(gzip.compress(line("CLIENT_RANDOM", MASTER))[:-12])
+    with file.open("rb") as opened, pytest.raises(InputError, match="key log: its gzip data is damaged"):
+        list(pieces(opened))

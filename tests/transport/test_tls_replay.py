@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gzip
 import itertools
 import json
 import ssl
@@ -153,6 +154,22 @@ def test_the_message_table_is_that_of_the_capture_in_the_clear(
         for log in capture.replay.sessions[0].channels:
             assert log.assumptions[0].startswith("carried in TLS 1.")
             assert ("carried in WebSocket frames" in log.assumptions) == web_socket
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_log_that_has_grown_for_years(tmp_path: Path, peers: Peers, clear: Path, packed: bool) -> None:
+    frames, logs = sealed(clear, peers, TLS13)
+    keylog = tmp_path / "keys.log"
+    years = b"".join(
+        b"CLIENT_RANDOM %064x %096x\r\n# a comment\r\n\r\n" % (number, number) for number in range(20_000)
+    )
+    text = years + b"".join(logs) + years
+    keylog.write_bytes(gzip.compress(text, 1) if packed else text)
+    path = write_pcap(tmp_path / "x.pcap", frames, nanoseconds=True)
+    pd.testing.assert_frame_equal(messages_of(path, keylog), messages_of(clear))
+    keylog.write_bytes(years)
+    with pytest.raises(sr.NoSpiceError, match="no keys for this connection among those given"):
+        sr.open(path, keylog=keylog)
 
 
 def test_secrets_inside_a_pcapng_are_used_unasked(tmp_path: Path, peers: Peers, clear: Path) -> None:

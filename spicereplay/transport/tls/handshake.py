@@ -13,11 +13,14 @@ from typing import Final
 from spicereplay.bytestream import ByteStream
 from spicereplay.limits import Limits
 from spicereplay.transport.tls.records import ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, Broken, records
+from spicereplay.units import KIB
 
 CLIENT_HELLO, SERVER_HELLO, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS, FINISHED, KEY_UPDATE = 1, 2, 5, 8, 20, 24
 TLS12, TLS13 = 0x0303, 0x0304
 
 _RANDOM_BYTES: Final = 32
+_WINDOW: Final = 64 * KIB
+"""Hellos are short, and what follows them is not looked at."""
 _ENCRYPT_THEN_MAC: Final = 22
 _EARLY_DATA: Final = 42
 _SUPPORTED_VERSIONS: Final = 43
@@ -164,7 +167,7 @@ def _extensions(data: bytes) -> dict[int, bytes] | None:
 def _first(stream: ByteStream, wanted: int, limits: Limits) -> bytes | str:
     """Return the body of the first hello, which begins the stream, or why there is none."""
     messages = Messages(limits.tls_handshake_bytes)
-    for record in records(stream):
+    for record in records(stream, window_bytes=_WINDOW):
         if isinstance(record, Broken):
             began = record.position == 0 and record.no_header
             return "the connection began before the capture" if began else record.reason

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import binascii
 import codecs
-from collections.abc import Iterable, Mapping
+import gzip
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import Final, Self
 
 from spicereplay.defects import DefectKind, DefectLog
+from spicereplay.errors import InputError
 from spicereplay.limits import Limits
+from spicereplay.units import KIB, MIB
 
 MASTER: Final = "CLIENT_RANDOM"
 """Label of the master secret of TLS 1.2."""
@@ -32,6 +37,10 @@ SECRET_BYTES: Final[dict[str, tuple[int, ...]]] = {
 
 RANDOM_BYTES: Final = 32
 WHERE: Final = "key log"
+_PIECE: Final = MIB
+_LINE_BYTES: Final = 64 * KIB
+"""What is longer without a line's end is none of a key log; real ones have 200 bytes."""
+_GZIP: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,21 +55,30 @@ class KeyLog:
     """Lines of these that are not in the format."""
 
     @classmethod
-    def parse(cls, texts: Iterable[bytes], *, limits: Limits, defects: DefectLog) -> Self:
-        """Read key logs; of two secrets for the same thing the first one counts.
+    def parse(
+        cls,
+        texts: Iterable[bytes],
+        *,
+        limits: Limits,
+        defects: DefectLog,
+        wanted: Container[bytes] | None = None,
+    ) -> Self:
+        """Read key logs, each cut at the ends of lines if at all; of two secrets for one thing the first one counts.
 
-        Labels that open no records (exporter secrets, say) are stepped over. Lines that are not in the format are
-        counted, and one defect says how many there were.
+        With `wanted` secrets are kept for these client randoms alone: programs add to their logs for years. Labels
+        that open no records (exporter secrets, say) are stepped over. Lines that are not in the format are counted,
+        and one defect says how many there were.
         """
         secrets: dict[bytes, dict[str, bytes]] = {}
         lines = bad = 0
         room = limits.key_log_bytes
         for text in texts:
-            if len(text) > room:
+            cut = len(text) > room
+            if cut:
                 defects.add(
                     DefectKind.OVER_LIMIT,
                     WHERE,
-                    f"{len(text):,} bytes where the limit leaves room for {room:,}: the rest is not read",
+                    f"it has more than {limits.key_log_bytes:,} bytes: the rest is not read",
                 )
                 # The cut goes through a line, which must not be taken for a whole one.
                 text = text[: text.rfind(b"\n", 0, room) + 1]
@@ -73,9 +91,11 @@ class KeyLog:
                 entry = _entry(words)
                 if entry is None:
                     bad += 1
-                elif entry[1] in SECRET_BYTES:
+                elif entry[1] in SECRET_BYTES and (wanted is None or entry[0] in wanted):
                     random, label, secret = entry
                     secrets.setdefault(random, {}).setdefault(label, secret)
+            if cut:
+                break
         if bad:
             defects.add(
                 DefectKind.KEY_LOG, WHERE, f"{bad:,} of {lines:,} lines are not in the key log format"
@@ -83,11 +103,33 @@ class KeyLog:
         return cls(secrets, lines, bad)
 
     def __bool__(self) -> bool:
-        """Whether there is any secret."""
-        return bool(self.secrets)
+        """Whether there were any secrets, be it of other connections."""
+        return self.lines > self.bad_lines
 
     def __repr__(self) -> str:
         return f"<KeyLog of {len(self.secrets)} connections>"
+
+
+def pieces(file: BufferedReader) -> Iterator[bytes]:
+    """Yield a key log, plain or compressed with gzip, in pieces that end where lines do; one at least.
+
+    Raises `InputError` for damaged gzip data, `OSError` for what cannot be read.
+    """
+    source = gzip.GzipFile(fileobj=file) if file.peek(2).startswith(_GZIP) else file
+    rest = b""
+    while block := _read(source):
+        whole, end, rest = (rest + block).rpartition(b"\n")
+        if len(rest) > _LINE_BYTES:
+            whole, end, rest = whole + end + rest, b"", b""
+        yield whole + end
+    yield rest
+
+
+def _read(source: BufferedReader | gzip.GzipFile) -> bytes:
+    try:
+        return source.read(_PIECE)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{WHERE}: its gzip data is damaged ({error})") from None
 
 
 def _entry(words: list[bytes]) -> tuple[bytes, str, bytes] | None:

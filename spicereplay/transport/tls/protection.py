@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from spicereplay.transport.tls.records import HEADER_BYTES, Record
+from spicereplay.transport.tls.records import CONTENT_BYTES, HEADER_BYTES, Record
 from spicereplay.transport.tls.schedule import Keys
 from spicereplay.transport.tls.suites import Suite
 
@@ -76,7 +76,7 @@ def content_bytes(suite: Suite, record: Record) -> int:
         overhead += 1
     elif suite.mode != "CHACHA20":
         overhead += _EXPLICIT_NONCE
-    return max(0, len(record.fragment) - overhead)
+    return min(max(0, len(record.fragment) - overhead), CONTENT_BYTES)
 
 
 def _aead(suite: Suite, keys: Keys) -> _Aead:

@@ -10,7 +10,9 @@ from spicereplay.units import KIB, MIB
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
 HEADER_BYTES: Final = 5
-FRAGMENT_BYTES: Final = 16 * 1024 + 2048
+CONTENT_BYTES: Final = 16 * 1024
+"""Most content of one record."""
+FRAGMENT_BYTES: Final = CONTENT_BYTES + 2048
 """Longest protected fragment of TLS 1.2; 1.3 has a shorter one."""
 CHAIN: Final = 4
 """Headers that must follow each other before they count."""
@@ -50,17 +52,18 @@ class Broken(NamedTuple):
     """The bytes there are none of a record's beginning."""
 
 
-def records(stream: ByteStream) -> Iterator[Record | Broken]:
+def records(stream: ByteStream, *, window_bytes: int = _WINDOW) -> Iterator[Record | Broken]:
     """Yield the records of a stream from its beginning; a `Broken` is the last to come, if one comes.
 
-    Where records begin is known from their predecessors alone, so that a hole ends them all.
+    Where records begin is known from their predecessors alone, so that a hole ends them all. `window_bytes` are read
+    at once.
     """
     window, base, at = b"", 0, 0
     whole = False  # the window reaches up to the next hole or the end
     while at < stream.end:
         if not whole and len(window) - (at - base) < HEADER_BYTES + FRAGMENT_BYTES:
-            window, base = stream.read(at, at + _WINDOW), at
-            whole = len(window) < _WINDOW
+            window, base = stream.read(at, at + window_bytes), at
+            whole = len(window) < window_bytes
         start = at - base
         header = window[start : start + HEADER_BYTES]
         length = int.from_bytes(header[3:], "big")
