@@ -11,6 +11,13 @@ command -v xsetroot >/dev/null 2>&1 || want="$want x11-xserver-utils"
 [ -e /usr/lib/xorg/modules/drivers/spiceqxl_drv.so ] || want="$want xserver-xspice"
 # Not on the path of everybody: Debian has it in /usr/sbin.
 [ -x /usr/sbin/spice-vdagentd ] || want="$want spice-vdagent"
+# What the SPICE server encodes video with.
+set -- /usr/lib/*/gstreamer-1.0/libgstapp.so
+[ -e "$1" ] || want="$want gstreamer1.0-plugins-base"
+set -- /usr/lib/*/gstreamer-1.0/libgstvpx.so
+[ -e "$1" ] || want="$want gstreamer1.0-plugins-good"
+set -- /usr/lib/*/gstreamer-1.0/libgstx264.so
+[ -e "$1" ] || want="$want gstreamer1.0-plugins-ugly"
 # Without any font a browser lays a page out with empty boxes.
 [ -d /usr/share/fonts/truetype/dejavu ] || want="$want fonts-dejavu-core"
 /usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||

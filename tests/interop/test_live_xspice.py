@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from interop.live_client import Client
 from interop.xspice import Xspice, free_port, missing, xspice
 from live.fake_server import certificate
 from PIL import Image
@@ -25,7 +22,6 @@ from spicereplay.replay.still import picture_at
 pytestmark = pytest.mark.interop
 
 PASSWORD = "open sesame"
-STARTS_S = 15.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,43 +38,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xspice]:
         tmp_path_factory.mktemp("xspice"), image_compression="auto_glz", streaming_video="all"
     ) as started:
         yield started
-
-
-class Client:
-    """`spicereplay connect` as a process."""
-
-    def __init__(self, folder: Path, *words: str, password: str | None = None) -> None:
-        environment = {**os.environ}
-        environment.pop("SPICEREPLAY_PASSWORD", None)
-        if password is not None:
-            environment["SPICEREPLAY_PASSWORD"] = password
-        self.out = folder / "events.jsonl"
-        command = [sys.executable, "-m", "spicereplay.cli.app", "connect", *words, "--headless"]
-        with self.out.open("wb") as out:
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE
-            )
-
-    def events(self) -> list[dict[str, Any]]:
-        lines = self.out.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-
-    def joined(self, *channels: str) -> None:
-        """Wait until channels are joined."""
-        end = time.monotonic() + STARTS_S
-        while time.monotonic() < end:
-            linked = {event["channel"] for event in self.events() if event["event"] == "linked"}
-            if linked >= set(channels):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"not joined: {self.events()}")
-
-    def end(self, number: signal.Signals | None = signal.SIGINT) -> tuple[int, str]:
-        """End it; return its exit code and what it said on stderr."""
-        if number is not None:
-            self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=20)
-        return self.process.returncode, said.decode()
 
 
 def refused(folder: Path, *words: str, password: str | None = None) -> str:
