@@ -19,8 +19,10 @@ from spicereplay.redact.encode_lz import glz_back, glz_tokens, lz_back, lz_token
 
 SIDE: Final = 32
 """Width and height of the smallest block, px."""
-LARGEST: Final = 256
-"""Width and height of the largest block, px."""
+NARROW: Final = SIDE // 2
+"""Of pictures that are narrower or lower the commonest colours are shown: means would tell letters apart."""
+NARROWEST: Final = 8
+"""Pictures that are narrower or lower still show nothing: side by side, they would show what blocks hide."""
 OPAQUE: Final = 0xFF000000
 Bytes = npt.NDArray[np.uint8]
 
@@ -59,17 +61,22 @@ class Mosaic:
         return Mosaic(merged.astype(np.uint8), self.width, self.height, 2 * self.side)
 
     def sizes(self) -> Iterator[Mosaic]:
-        """Yield the picture in blocks of all sizes, the smallest first."""
+        """Yield the picture in blocks of all sizes, the smallest first, the last one of one colour."""
         mosaic = self
         yield mosaic
-        while mosaic.side < LARGEST and mosaic.blocks.size > mosaic.blocks.shape[2]:
+        while mosaic.blocks.size > mosaic.blocks.shape[2]:
             mosaic = mosaic.coarser()
             yield mosaic
 
 
 def mosaic_of(pixels: Bytes) -> Mosaic:
-    """Return a picture, (height, width, 4) uint8 B, G, R, A, top row first, in blocks of their means."""
+    """Return a picture, (height, width, 4) uint8 B, G, R, A, top row first, in blocks of their means.
+
+    A narrow picture is in blocks of the colours that are there most often: those of what letters stand on.
+    """
     height, width = pixels.shape[:2]
+    if min(height, width) < NARROW:
+        return _of_commonest(pixels)
     down, across = np.arange(0, height, SIDE), np.arange(0, width, SIDE)
     sums = np.add.reduceat(pixels[..., :3], down, axis=0, dtype=np.uint32)
     sums = np.add.reduceat(sums, across, axis=1)
@@ -86,6 +93,17 @@ def commonest(numbers: Bytes) -> Mosaic:
         for y in range(0, height, SIDE)
     ]
     return Mosaic(np.array(blocks, np.uint8)[..., None], width, height)
+
+
+def _of_commonest(pixels: Bytes) -> Mosaic:
+    height, width = pixels.shape[:2]
+    words = np.ascontiguousarray(pixels).view(np.uint32)[..., 0] & 0xFFFFFF
+    blocks = np.empty((-(-height // SIDE), -(-width // SIDE)), np.uint32)
+    for y, x in np.ndindex(blocks.shape):
+        part = words[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE]
+        colours, counts = np.unique(part, return_counts=True)
+        blocks[y, x] = colours[counts.argmax()]
+    return Mosaic(blocks.view(np.uint8).reshape(*blocks.shape, 4)[..., :3].copy(), width, height)
 
 
 def tokens(mosaic: Mosaic, *, top_down: bool, rgb16: bool, glz: bool) -> bytes:

@@ -29,7 +29,7 @@ from spicereplay.protocol.enums import BitmapFlags, ImageType
 from spicereplay.protocol.messages.images import BinaryData, Bitmap, Image, JpegAlpha, LzPlt, ZlibGlz
 from spicereplay.redact import encode_jpeg, encode_lz4
 from spicereplay.redact.blocks import (
-    SIDE,
+    NARROWEST,
     Bytes,
     Mosaic,
     commonest,
@@ -50,8 +50,6 @@ _QUIC_HEADER = 20
 _LZ_HEADER = 28
 _GLZ_HEADER = 33
 _LZ4_HEADER = 2
-_LEAST = SIDE // 2
-"""Pictures that are narrower or lower stay black: strips of a few pixels, side by side, would show what blocks hide."""
 _COLOURS = (LzType.RGB16, LzType.RGB24, LzType.RGB32, LzType.RGBA)
 _NUMBERS = palette_of(range(256))
 """The palette whose colours are their own numbers, in blue."""
@@ -71,7 +69,7 @@ def blurred_image(image: Image, limits: Limits, known: Dictionary) -> Image | No
 
     Palettes stay: they say which colours there are, and not where.
     """
-    if min(image.descriptor.width, image.descriptor.height) < _LEAST:
+    if min(image.descriptor.width, image.descriptor.height) < NARROWEST:
         return None
     try:
         data = _blurred(image, limits, known)

@@ -25,7 +25,7 @@ from spicereplay.redact.link_stage import neutral_link
 from spicereplay.redact.messages import PLAIN, REPLACED, Neutral, kept_by_choice, learns
 from spicereplay.redact.quiet import TIME_BYTES, silent_packets
 from spicereplay.redact.tunnels import neutral_bodies
-from spicereplay.redact.video import BlackVideo
+from spicereplay.redact.video import NeutralVideo
 from spicereplay.redact.what import Kind, Screen, Sound
 from spicereplay.session.log import ChannelLog
 
@@ -54,7 +54,7 @@ class ChannelRedaction:
     log: ChannelLog
     how: Neutral
     edits: Edits
-    videos: BlackVideo
+    videos: NeutralVideo
     _frames: Mapping[int, bytes] = field(default_factory=dict)
     _sound: Mapping[int, bytes] = field(default_factory=dict)
     _tunnel: Mapping[tuple[Side, int], bytes] = field(default_factory=dict)

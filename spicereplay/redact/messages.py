@@ -28,6 +28,7 @@ from spicereplay.protocol.messages import (
 from spicereplay.protocol.messages.drawing import Brush, QMask, String
 from spicereplay.protocol.messages.images import Image
 from spicereplay.protocol.wire import Message
+from spicereplay.redact.blocks import NARROW
 from spicereplay.redact.blur import blurred_image
 from spicereplay.redact.glz_links import Dictionary
 from spicereplay.redact.pictures import blank_image
@@ -150,12 +151,14 @@ class Neutral:
             blurred = blurred_image(image, self.limits, self.glz)
         return blank_image(image, self.limits, self.glz.lacks) if blurred is None else blurred
 
-    def brush(self, brush: Brush) -> Brush:
-        """Return a brush without its colour or pattern."""
+    def brush(self, brush: Brush, *, plain: bool = True) -> Brush:
+        """Return a brush without its pattern and colour; the colour of an area that is not `plain` is a blur of it."""
         pattern = brush.pattern
         if pattern is not None:
             pattern = replace(pattern, pat=self.image(pattern.pat))
-        return replace(brush, color=None if brush.color is None else _BLACK, pattern=pattern)
+        black = plain or self.choices.screen is not Screen.BLUR
+        color = _BLACK if black and brush.color is not None else brush.color
+        return replace(brush, color=color, pattern=pattern)
 
     def mask(self, mask: QMask) -> QMask:
         """Return a mask that lets nothing or everything through."""
@@ -242,7 +245,9 @@ def _drawing(how: Neutral, message: Any) -> Message:
         if isinstance(value, Image):
             fields[name] = how.image(value)
         elif isinstance(value, Brush):
-            fields[name] = how.brush(value)
+            box = message.base.box
+            narrow = min(box.right - box.left, box.bottom - box.top) < NARROW
+            fields[name] = how.brush(value, plain=narrow or isinstance(message, _OF_SHAPES))
         elif isinstance(value, QMask):
             fields[name] = how.mask(value)
         elif isinstance(value, String):
@@ -277,6 +282,9 @@ def _port_name(how: Neutral, message: port.Init) -> Message:
 
 _KNOWN_PORTS: Final = ("org.spice-space.", "org.qemu.")
 """Names of ports that every guest has. Source: spice-wire.md 15."""
+
+_OF_SHAPES: Final = (display.DrawStroke, display.DrawText)
+"""Messages whose brushes draw lines and letters, not areas."""
 
 _DRAWS: Final = (
     display.DrawFill,

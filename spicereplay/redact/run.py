@@ -21,7 +21,7 @@ from spicereplay.redact.edits import Edits
 from spicereplay.redact.glz_links import dictionary_of
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.sealed import neutral_tls
-from spicereplay.redact.video import BlackVideo
+from spicereplay.redact.video import NeutralVideo
 from spicereplay.redact.what import Kind, Screen
 from spicereplay.replay import Progress, Replay, identify, ryll
 from spicereplay.session.log import ChannelLog, SessionLog
@@ -47,7 +47,7 @@ class Redaction:
         logs = [log for session in self.found.sessions for log in session.channels]
         for log in logs:
             learn_names(log, self.how)
-        videos = BlackVideo()
+        videos = NeutralVideo()
         own = any(ryll.is_ryll(capture) for capture in self.found.captures)
         self.as_sessions = not own and not all(self._is_plain(log) for log in logs)
         covered: dict[int, list[tuple[int, int]]] = {}
