@@ -128,6 +128,9 @@ class Connection:
         self._on_message = on_message
         while True:
             self._hand_over()
+            if (framer := self.engine.framer(Side.SERVER)) is not None and framer.lost:
+                # A file with a hole is searched for what follows; here nothing is missing, and the server is wrong.
+                return "the server sent bytes that are no SPICE message"
             self.send()
             try:
                 await on_round(self)

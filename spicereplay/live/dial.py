@@ -110,7 +110,8 @@ async def dial(target: Target, *, secure: bool, manner: Manner) -> Wire:
                 _check_subject(stream, target.host_subject, place)
         carried: Bytes = stream
         if target.transport is Transport.WEBSOCKET:
-            async with step(f"{place}: no WebSocket", manner):
+            hint = "" if secure else "; if that is its TLS port, say wss://"
+            async with step(f"{place}: no WebSocket", manner, hint=hint):
                 await upgrade(stream.reader, stream.writer, target, port, place)
             carried = WebSocket(stream.reader, stream.writer)
     except BaseException:
@@ -121,15 +122,19 @@ async def dial(target: Target, *, secure: bool, manner: Manner) -> Wire:
 
 
 @contextlib.asynccontextmanager
-async def step(what: str, manner: Manner, error: type[ConnectionFailed] = Unreachable) -> AsyncIterator[None]:
-    """Limit the time of one step, and turn what the system says into an error with `what` before it."""
+async def step(
+    what: str, manner: Manner, error: type[ConnectionFailed] = Unreachable, *, hint: str = ""
+) -> AsyncIterator[None]:
+    """Limit the time of one step, and turn what the system says into an error between `what` and `hint`."""
     try:
         async with asyncio.timeout(manner.step_s):
             yield
     except TimeoutError:
         raise error(f"{what}: no answer within {manner.step_s:g} s (--timeout gives it more)") from None
     except OSError as problem:
-        raise error(f"{what}: {_words(problem)}") from None
+        raise error(f"{what}: {_words(problem)}{hint}") from None
+    except UnicodeError:
+        raise error(f"{what}: no host can have that name: a part of it is empty or too long") from None
 
 
 # --- sockets ----------------------------------------------------------------------------------------------
@@ -199,10 +204,19 @@ async def _ask(stream: _Stream, proxy: Proxy, target: str) -> None:
             raise ProxyFailed(f"proxy {proxy}: its answer is not HTTP; is that really a proxy?")
     if code.startswith(b"2"):
         return
-    if code == b"407":
-        raise ProxyFailed(f"proxy {proxy}: it wants a user and a password: http://USER:PASSWORD@{proxy}")
-    shown = code[:3].decode("ascii", "replace")
-    raise ProxyFailed(f"proxy {proxy}: it refuses a connection to {target} (HTTP status {shown})")
+    raise ProxyFailed(f"proxy {proxy}: {_proxy_words(code[:3], proxy, target)}")
+
+
+def _proxy_words(code: bytes, proxy: Proxy, target: str) -> str:
+    """Return why a proxy does not let us through. Source: RFC 9110 15; tinyproxy answers 401 for 407."""
+    if code in (b"401", b"407"):
+        if proxy.user or proxy.password:
+            return "it does not accept that user and password"
+        return f"it wants a user and a password: http://USER:PASSWORD@{proxy}"
+    status = f"(HTTP status {code.decode('ascii', 'replace')})"
+    if code.startswith(b"5"):
+        return f"it does not reach {target} {status}; is the server running, and is that its port?"
+    return f"it does not let us connect to {target} {status}"
 
 
 # --- TLS --------------------------------------------------------------------------------------------------
@@ -235,9 +249,13 @@ def tls_context(target: Target, manner: Manner) -> ssl.SSLContext:
 
 
 async def _start_tls(stream: _Stream, context: ssl.SSLContext, host: str, place: str, manner: Manner) -> None:
+    name = _server_name(host)
+    if name is None and context.check_hostname:
+        what = f"no certificate can be for {host!r}; --host-subject says what the server's must be"
+        raise TlsFailed(f"{place}: {what}")
     try:
         async with asyncio.timeout(manner.step_s):
-            await stream.writer.start_tls(context, server_hostname=host, ssl_handshake_timeout=None)
+            await stream.writer.start_tls(context, server_hostname=name, ssl_handshake_timeout=None)
     except ssl.SSLCertVerificationError as error:
         raise TlsFailed(f"{place}: {_certificate_words(error, host)}") from None
     except TimeoutError:
@@ -249,6 +267,16 @@ async def _start_tls(stream: _Stream, context: ssl.SSLContext, host: str, place:
         raise TlsFailed(f"{place}: TLS failed ({why}); is that the TLS port?") from None
     except OSError as error:
         raise TlsFailed(f"{place}: the server ended TLS ({_words(error)}); is that the TLS port?") from None
+
+
+def _server_name(host: str) -> str | None:
+    """Return the name that TLS asks for; None where it is none, as the ticket that Proxmox puts in a host's place."""
+    try:
+        name = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    is_name = all(sign.isalnum() or sign in "-_." for sign in name)
+    return name if is_name or bracketed(host) != host else None
 
 
 def _certificate_words(error: ssl.SSLCertVerificationError, host: str) -> str:
@@ -293,7 +321,7 @@ def _words(error: OSError) -> str:
     inner = getattr(error, "exceptions", ())
     if inner and all(isinstance(one, ConnectionRefusedError) for one in inner):
         return "connection refused; is the server running, and is that its port?"
-    text = str(error)
+    text = str(error) or "it closed the connection"
     return text if text.isprintable() else type(error).__name__
 
 

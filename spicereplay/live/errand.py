@@ -14,6 +14,7 @@ from PIL import Image
 
 from spicereplay.client.shared import Monitor
 from spicereplay.display.model import DisplayModel, Screen
+from spicereplay.errors import Unreachable
 from spicereplay.live.events import Flap, Linked, Noticed, Screenshot, SessionBegan, Subscription
 from spicereplay.live.keys import SHIFT
 from spicereplay.live.script import Button, Key, Move, Quit, Resize, Shoot, Timed, Type
@@ -106,17 +107,24 @@ class Run:
 
     async def _listen(self) -> None:
         while True:
-            for event in self._events.take() or ():
-                if isinstance(event, SessionBegan):
-                    self._began.set()
-                elif isinstance(event, Linked) and event.channel == "inputs":
-                    self._inputs.set()
-                elif isinstance(event, Flap) and self.errand.until_flap:
-                    self.end(Outcome.FLAP)
+            self._hear()
             await asyncio.sleep(_LOOK_S)
+
+    def _hear(self) -> None:
+        for event in self._events.take() or ():
+            if isinstance(event, SessionBegan):
+                self._began.set()
+            elif isinstance(event, Linked) and event.channel == "inputs":
+                self._inputs.set()
+            elif isinstance(event, Flap) and self.errand.until_flap:
+                self.end(Outcome.FLAP)
 
     async def _end_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        self._hear()
+        if not self._began.is_set():
+            place = self.session.target.place
+            raise Unreachable(f"{place}: no session within {seconds:g} s (--duration); is that SPICE?")
         self.end(Outcome.DURATION)
 
     # --- pictures --------------------------------------------------------------------------------------

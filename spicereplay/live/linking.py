@@ -20,6 +20,7 @@ from spicereplay.protocol.enums import LinkError, Side
 from spicereplay.protocol.link import (
     HEADER_BYTES,
     LINK_REPLY_BYTES,
+    MAGIC,
     PUBLIC_KEY_BYTES,
     Link,
     LinkStatus,
@@ -31,8 +32,13 @@ from spicereplay.protocol.link import (
 from spicereplay.protocol.ticket import encrypt_ticket
 
 _KEY_AT: Final = HEADER_BYTES + 4
-_MAYBE_TLS: Final = "; if that is its TLS port, say spice+tls://"
-_TLS_ALERT: Final = b"\x15\x03"
+_OTHERS: Final = {
+    b"\x15\x03": "looks like TLS (spice+tls://, or tls-port)",
+    b"HTTP/": "looks like HTTP (ws://, or --proxy)",
+    b"RFB ": "is VNC",
+    b"SSH-": "is SSH",
+}
+"""How servers begin that are none of SPICE. Source: RFC 8446 5.1, RFC 9112 4, RFC 6143 7.1.1, RFC 4253 4.2."""
 
 
 async def link(
@@ -44,21 +50,28 @@ async def link(
 ) -> Link:
     """Carry out the link stage. Raises `NotSpice`, `LinkRefused` or `AccessDenied`, each of one line."""
     where = f"{connection.wire.place}, channel {connection.name}"
+    heard = bytearray()
     try:
         async with asyncio.timeout(manner.step_s):
-            return await _stages(connection, session_id, password, options, where)
+            return await _stages(connection, session_id, password, options, where, heard)
     except TimeoutError:
         wait = f"within {manner.step_s:g} s (--timeout gives it more)"
-        raise NotSpice(f"{where}: the server does not complete the link stage {wait}") from None
+        hint = "" if heard else "; is that SPICE?"
+        raise NotSpice(f"{where}: the server does not complete the link stage {wait}{hint}") from None
     except OSError as error:
         why = f"the connection broke in the link stage: {error.strerror or error}"
-        hint = "" if connection.wire.secure else _MAYBE_TLS
-        raise NotSpice(f"{where}: {why}{hint}") from None
+        raise NotSpice(f"{where}: {why}{_maybe_tls(connection, heard)}") from None
 
 
 async def _stages(
-    connection: Connection, session_id: int, password: Secret | None, options: ClientOptions, where: str
+    connection: Connection,
+    session_id: int,
+    password: Secret | None,
+    options: ClientOptions,
+    where: str,
+    heard: bytearray,
 ) -> Link:
+    """Carry out the link stage; `heard` becomes what the server said in it."""
     ours = capabilities(connection.channel, options)
     said = link_message(
         connection.channel,
@@ -68,26 +81,29 @@ async def _stages(
         channel_caps=ours.channel,
     )
     connection.say(said)
-    heard, asked = b"", False
+    asked = False
     while True:
+        if not MAGIC.startswith(heard[: len(MAGIC)]):
+            shown = heard[: len(MAGIC)].hex(" ")
+            raise NotSpice(f"{where}: that is no SPICE server: it begins with {shown}{_hint(heard)}")
         # The server's words alone are looked at here; the ticket in `said` is zero bytes.
-        now = parse_link(said, heard, limits=connection.engine.limits)
+        now = parse_link(said, bytes(heard), limits=connection.engine.limits)
         match now.status:
             case LinkStatus.ESTABLISHED:
                 return now
             case LinkStatus.REFUSED:
                 raise _refusal(now, password, where)
             case LinkStatus.MALFORMED:
-                raise NotSpice(f"{where}: that is no SPICE server: {now.detail}{_hint(heard)}")
+                raise NotSpice(f"{where}: that is no SPICE server: {now.detail}")
         if now.waits_for is Side.CLIENT and not asked:
             asked = True
-            words, ticket = _authentication(now, ours.common, heard, password, where)
+            words, ticket = _authentication(now, ours.common, bytes(heard), password, where)
             connection.say(words, secret=ticket)
             said += words + bytes(len(ticket))
             continue
         data = await connection.receive()
         if not data:
-            raise NotSpice(f"{where}: {_closed(heard, asked)}{_hint(heard)}")
+            raise NotSpice(f"{where}: {_closed(heard, asked)}{_maybe_tls(connection, heard)}")
         heard += data
 
 
@@ -134,20 +150,23 @@ def _refusal(now: Link, password: Secret | None, where: str) -> LinkRefused:
     return LinkRefused(f"{where}: {text}", code)
 
 
-def _closed(heard: bytes, asked: bool) -> str:
+def _closed(heard: bytearray, asked: bool) -> str:
     if asked:
         return "the server closed the connection instead of answering the password"
     if not heard:
-        return f"the server closed the connection without a word{_MAYBE_TLS}"
+        return "the server closed the connection without a word"
     whole = HEADER_BYTES + LINK_REPLY_BYTES
     return f"the server closed the connection in the middle of its link reply ({len(heard)} of {whole} bytes)"
 
 
-def _hint(heard: bytes) -> str:
-    if heard.startswith(_TLS_ALERT):
-        return "; that looks like TLS (spice+tls://, or tls-port)"
-    if heard.startswith(b"HTTP/"):
-        return "; that looks like HTTP (ws://, or http-proxy)"
-    if heard.startswith(b"RFB "):
-        return "; that is VNC"
+def _maybe_tls(connection: Connection, heard: bytearray) -> str:
+    """Return what else a server may be that ends a connection at SPICE's first word."""
+    return "" if heard or connection.wire.secure else "; if that is its TLS port, say spice+tls://"
+
+
+def _hint(heard: bytearray) -> str:
+    """Return what a server is that does not begin as one of SPICE."""
+    for begin, what in _OTHERS.items():
+        if heard.startswith(begin):
+            return f"; that {what}"
     return ""

@@ -124,6 +124,7 @@ class Visit:
         if self.arrives and isinstance(main.client, MainClient):
             main.client.take_over(self._now())
         self._start(self._ticking())
+        self._start(self._expecting_init())
         try:
             await self._over.wait()
             if self._failed is not None:
@@ -295,6 +296,13 @@ class Visit:
             )
         finally:
             self._joining.discard((channel, channel_id))
+
+    async def _expecting_init(self) -> None:
+        """Give up a server that lets us in and then does not begin the session."""
+        step_s = self.means.manner.step_s
+        await asyncio.sleep(step_s)
+        if not self._began:
+            self.leave(f"the server does not begin the session within {step_s:g} s (--timeout gives it more)")
 
     async def _ticking(self) -> None:
         """Do what is due, again and again."""

@@ -140,6 +140,11 @@ class Framer:
         return self._rows.count
 
     @property
+    def lost(self) -> bool:
+        """Whether a boundary is looked for, or was and bytes were passed over."""
+        return self._searching or self.unparsed_bytes > 0
+
+    @property
     def keeps_from(self) -> int:
         """Stream position from which on bytes may still be looked at."""
         kept = self._lost_from if self._searching else self.position

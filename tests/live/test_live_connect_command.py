@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -141,6 +142,14 @@ def test_a_password_file(port: int, tmp_path: Path) -> None:
 def test_no_flap_is_exit_code_1(port: int) -> None:
     words = ("--headless", "--duration", "0.5", "--until-flap")
     assert run(f"spice://127.0.0.1:{port}", *words, password=PASSWORD).returncode == 1
+
+
+def test_no_session_within_the_duration_is_a_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = run(f"spice://127.0.0.1:{silent.getsockname()[1]}", "--headless", "--duration", "0.3")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "no session within 0.3 s (--duration)" in done.stderr
 
 
 @pytest.mark.parametrize(

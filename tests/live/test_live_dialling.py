@@ -196,10 +196,48 @@ def test_through_a_proxy(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_a_host_as_proxmox_writes_it_is_no_name_for_tls(tmp_path: Path) -> None:
+    made = certificate(tmp_path / "c")
+    ticket = "pvespiceproxy:67512abc:100:pve-of-the-third-floor::da39a3ee5e6b4b0d3255bfef95601890afd80709"
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(f"CONNECT {ticket}:61000 HTTP/1.1\r\n".encode())
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(copy(reader, there_writer), copy(there_reader, writer))
+
+    async def go() -> None:
+        nonlocal port
+        async with listening(echo, made.context()) as port, listening(pass_on) as door:
+            proxy, ca = Proxy("127.0.0.1", door), made.chain.read_bytes()
+            target = Target(ticket, None, 61000, ca=ca, host_subject=SUBJECT, proxy=proxy)
+            await says_back(await dial(target, secure=True, manner=PATIENT))
+            unnamed = Target(ticket, None, 61000, ca=ca, proxy=proxy)
+            assert "--host-subject" in str(await failure(unnamed, secure=True))
+
+    port = 0
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("status", [b"401 Unauthorized", b"407 Proxy Authentication Required"])
+def test_a_proxy_that_does_not_know_us(status: bytes) -> None:
+    async def go() -> None:
+        async with listening(saying(b"HTTP/1.0 " + status + b"\r\n\r\n")) as door:
+            stranger = Target("server.example", 5900, proxy=Proxy("127.0.0.1", door))
+            assert "it wants a user and a password" in str(await failure(stranger))
+            known = Proxy("127.0.0.1", door, user="me", password=Secret("guess"))
+            words = str(await failure(Target("server.example", 5900, proxy=known)))
+            assert words == f"proxy 127.0.0.1:{door}: it does not accept that user and password"
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
-        (saying(b"HTTP/1.1 503 No\r\n\r\n"), "503"),
+        (saying(b"HTTP/1.1 503 No\r\n\r\n"), "503); is the server running, and is that its port?"),
+        (saying(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "does not let us connect to server.example:5900"),
         (saying(b"220 mail.example ESMTP\r\n\r\n"), "not HTTP"),
         (saying(b"HTTP/1.1"), "not HTTP"),
         (saying(hang=True), "no answer within"),
