@@ -100,9 +100,9 @@ class PcapngFiles:
         self._no_sooner_ns = 0
         if rotation is not None:
             _make_directory(path)
+        self._lost: Lost | None = None
+        """What the end of the file before lost, not told yet."""
         self._part = self._begin("")
-        if lost := self._part.file.commit():
-            raise UsageError(f"{self._part.file.path} cannot be written: {lost.reason}")
 
     @property
     def path(self) -> Path:
@@ -147,15 +147,11 @@ class PcapngFiles:
 
         What is lost has its place in the sequence numbers. A connection whose beginning is lost begins anew.
         """
-        part = self._part
-        lost = part.file.commit()
-        if lost is not None:
-            for held in self._open.values():
-                if held.begins_at >= part.file.blocks:
-                    held.begins_at = -1
-                else:
-                    held.comment = f"bytes are missing before this: writing failed ({lost.reason})"
-        return lost
+        lost, self._lost = self._lost, None
+        now = self._written()
+        if lost is None or now is None:
+            return lost or now
+        return Lost(lost.bytes + now.bytes, lost.blocks + now.blocks, now.reason)
 
     def remarks(self) -> list[str]:
         """Return what else is to be told, and forget it."""
@@ -168,29 +164,52 @@ class PcapngFiles:
 
     # --- files -----------------------------------------------------------------------------------------
 
+    def _written(self) -> Lost | None:
+        """Hand the present file's blocks to the operating system."""
+        part = self._part
+        lost = part.file.commit()
+        if lost is not None:
+            for held in self._open.values():
+                if held.begins_at >= part.file.blocks:
+                    held.begins_at = -1
+                else:
+                    held.comment = f"bytes are missing before this: writing failed ({lost.reason})"
+        return lost
+
     def _begin(self, before: str) -> _Part:
+        """Begin a file whose head is written. Raises as `BlockFile` does."""
         path = self._path
         if self._rotation is not None:
             path = path / f"{self._number + 1:06}.pcapng"
         file = BlockFile(path, force=self._force)
-        self._number += 1
         words = "decrypted; every channel is a TCP connection made up around its bytes; tickets are zeroed"
         follows = f"continues {before}; what the screen showed at its end is not repeated" if before else ""
         comment = "; ".join(text for text in (self._comment, words, follows) if text)
-        return _Part(file, PcapngWriter(file, interface=self._interface, comment=comment))
+        writer = PcapngWriter(file, interface=self._interface, comment=comment)
+        if lost := file.commit():
+            file.close()
+            if self._rotation is not None:
+                path.unlink(missing_ok=True)
+            raise UsageError(f"{path} cannot be written: {lost.reason}")
+        self._number += 1
+        return _Part(file, writer)
 
     def _turn(self, time_ns: int) -> None:
-        """Begin the next file if it is time."""
+        """Begin the next file if it is time, and if this one could be finished: a full disk takes no other one."""
         part, rotation = self._part, self._rotation
         if part.began_ns is None:
             part.began_ns = time_ns
         if rotation is None or time_ns < self._no_sooner_ns:
             return
-        full = rotation.bytes is not None and part.writer.bytes_written >= rotation.bytes
+        full = rotation.bytes is not None and part.file.taken >= rotation.bytes
         old = rotation.seconds is not None and time_ns - part.began_ns >= rotation.seconds * NS_PER_S
         if not (full or old):
             return
         try:
+            if (lost := self._written()) is not None:
+                self._lost = lost
+                self._no_sooner_ns = time_ns + _RETRY_NS
+                return
             following = self._begin(part.file.path.name)
         except SpiceReplayError as error:
             self._remarks.append(f"no new file can be begun: {error}")
@@ -198,9 +217,6 @@ class PcapngFiles:
             return
         self._part = following
         following.began_ns = time_ns
-        lost = part.file.commit()
-        if lost is not None:
-            self._remarks.append(f"{part.file.path.name}: {lost.bytes:,} bytes are lost: {lost.reason}")
         part.file.close()
         for held in list(self._open.values()):
             self._again(held, time_ns)

@@ -37,6 +37,9 @@ class BlockFile:
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from None
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._torn: str | None = None
+        """Why half a block lies at the end and cannot be cut off; nothing behind it could be read."""
         self.size = 0
         """Bytes that are written, all of them whole blocks."""
         self.blocks = 0
@@ -47,9 +50,15 @@ class BlockFile:
         """The number of the block that is written next, if nothing is lost before it."""
         return self.blocks + len(self._waiting)
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are written or wait; what is lost does not count."""
+        return self.size + self._waiting_bytes
+
     def write(self, block: bytes) -> None:
         """Put a block behind those that wait."""
         self._waiting.append(block)
+        self._waiting_bytes += len(block)
 
     def flush(self) -> None:
         """Do nothing: blocks wait for `commit`, which tells what came of it."""
@@ -57,8 +66,11 @@ class BlockFile:
     def commit(self) -> Lost | None:
         """Write what waits; None, or what of it is lost for good."""
         waiting, self._waiting = self._waiting, []
+        self._waiting_bytes = 0
         if not waiting:
             return None
+        if self._torn is not None:
+            return _lost(waiting, self._torn)
         data = memoryview(b"".join(waiting))
         written = 0
         try:
@@ -77,11 +89,18 @@ class BlockFile:
             self.size += len(waiting[kept])
             kept += 1
         self.blocks += kept
-        os.ftruncate(self._fd, self.size)
-        os.lseek(self._fd, self.size, os.SEEK_SET)
-        rest = waiting[kept:]
-        return Lost(sum(map(len, rest)), len(rest), reason)
+        try:
+            os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+        except OSError:
+            # A pipe, or a disk that does nothing any more.
+            self._torn = reason
+        return _lost(waiting[kept:], reason)
 
     def close(self) -> None:
         """Close it, once; what waits still is forgotten."""
         os.close(self._fd)
+
+
+def _lost(blocks: list[bytes], reason: str) -> Lost:
+    return Lost(sum(map(len, blocks)), len(blocks), reason)

@@ -201,6 +201,56 @@ def test_a_full_disk_is_told_and_what_follows_is_behind_a_hole(
         assert len(log.server) == 2
 
 
+@pytest.mark.parametrize("rotation", [Rotation(bytes=4_000), Rotation(seconds=1)])
+def test_a_full_disk_is_not_littered_with_files_of_which_nothing_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotation: Rotation
+) -> None:
+    """It takes empty files still. What was to go into the next file is lost, counted, and told."""
+    second = 1_000_000_000
+    said = PING * 100
+    recorder = Recorder.open(tmp_path, started_ns=START_NS, rotation=rotation)
+    sink = recorder.connection(CLIENT, SERVER, "main/0", START_NS)
+    speak(sink, [*opening(), (Side.SERVER, PING)])
+    wait_for(tmp_path / "000001.pcapng", 600)
+    real = os.write
+
+    def full(fd: int, data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    lost = 0
+    for number in range(2, 9):
+        sink.data(Side.SERVER, said, START_NS + number * 2 * second)
+        while recorder.lost_bytes == lost:
+            time.sleep(0.01)
+        lost = recorder.lost_bytes
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(os, "write", real)
+    for number in range(20, 30):
+        sink.data(Side.SERVER, said, START_NS + number * 2 * second)
+        time.sleep(0.05)
+    recorder.close()
+    assert recorder.lost_bytes == sum(trouble.lost_bytes for trouble in recorder.trouble()) >= 7 * len(said)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 2, "with room on the disk they follow each other again"
+    assert sum(pings(file) for file in files) == 1 + 10 * 100
+
+
+def test_a_pipe_whose_reader_leaves_is_told_and_holds_nothing_up(tmp_path: Path) -> None:
+    """What a pipe has taken of a packet cannot be cut off again."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with Recorder.open(path, started_ns=START_NS, force=True) as recorder:
+        sink = recorder.connection(CLIENT, SERVER, "main/0", START_NS)
+        speak(sink, opening())
+        os.close(reading)
+        sink.data(Side.SERVER, PING, START_NS + 1000)
+        assert "Broken pipe" in wait_for_trouble(recorder).text
+        sink.data(Side.SERVER, PING, START_NS + 2000)
+    assert recorder.lost_bytes > 0
+
+
 def test_a_connection_whose_beginning_is_lost_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
