@@ -11,11 +11,15 @@ from typing import Final
 from spicereplay.bytestream import ByteStream
 from spicereplay.limits import Limits
 from spicereplay.protocol.enums import Side
-from spicereplay.protocol.link import HEADER_BYTES, MAGIC, PUBLIC_KEY_BYTES, Link
+from spicereplay.protocol.link import HEADER_BYTES, MAGIC, MECHANISM_SASL, PUBLIC_KEY_BYTES, Link
 from spicereplay.recording.handshake import FILLER_KEY
 from spicereplay.recording.masking import LinkMask
 
 _KEY: Final = slice(HEADER_BYTES + 4, HEADER_BYTES + 4 + PUBLIC_KEY_BYTES)
+
+_WORD: Final = 4
+_REFUSAL: Final = b"Authentication failed\0"
+"""What every server says to everybody. Source: spice server/red-stream.cpp, red_sasl_handle_auth_step."""
 
 
 def neutral_link(streams: Mapping[Side, ByteStream], link: Link, limits: Limits) -> dict[Side, bytes]:
@@ -33,5 +37,40 @@ def neutral_link(streams: Mapping[Side, ByteStream], link: Link, limits: Limits)
         new = bytearray(server)
         if len(server) >= _KEY.stop and any(server[_KEY]):
             new[_KEY] = FILLER_KEY
+        if link.mechanism == MECHANISM_SASL:
+            reply = min(HEADER_BYTES + int.from_bytes(server[12:16], "little"), len(server))
+            new[reply:] = _without_sasl(server[reply:])
         made[Side.SERVER] = bytes(new)
     return made
+
+
+def _without_sasl(said: bytes) -> bytes:
+    """Return what a server says in a SASL exchange with nothing left but lengths, and whether it was content.
+
+    Its list of mechanisms comes first, then challenges with a byte that says whether they are over, a result, and the
+    words of a refusal. Source: spice-wire.md 2.4.
+    """
+    if said.startswith(MAGIC):  # refused before it began
+        return said
+    out = bytearray(len(said))
+    at = _keep_length(said, out, 0)
+    over = False
+    while not over and at < len(said):
+        at = _keep_length(said, out, at)
+        out[at : at + 1] = said[at : at + 1]
+        over = said[at : at + 1] == b"\1"
+        at += 1
+    out[at : at + _WORD] = said[at : at + _WORD]
+    refusal = at + _WORD
+    if refusal < len(said):
+        _keep_length(said, out, refusal)
+        if said[refusal + _WORD :] == _REFUSAL:
+            out[refusal + _WORD :] = _REFUSAL
+    return bytes(out)
+
+
+def _keep_length(said: bytes, out: bytearray, at: int) -> int:
+    """Copy the length of an item, and return where the item ends."""
+    length = said[at : at + _WORD]
+    out[at : at + len(length)] = length
+    return min(at + _WORD + int.from_bytes(length, "little"), len(said))

@@ -39,7 +39,7 @@ from spicereplay.protocol.messages.images import (
 )
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
 from spicereplay.redact.glz_links import Lacks
-from spicereplay.redact.stretch_lz import exactly, few
+from spicereplay.redact.stretch_lz import exactly, few, same_mix
 
 _QUIC_HEADER: Final = 20
 _LZ_HEADER: Final = 28
@@ -167,7 +167,8 @@ def blank_quic(data: bytes, limits: Limits) -> bytes:
 def blank_lz(data: bytes, limits: Limits) -> bytes:
     """Return a black LZ image, its alpha 0, its indices 0; raises `DecodeError` where `data` has no LZ header.
 
-    Its tokens take up all of its bytes; where no tokens do, zeros stand behind them.
+    Its tokens take up all of its bytes. Where nothing else does, they are those of `data` without its colours: of a
+    picture of a few pixels, or one that is a byte longer than the shortest there is.
     """
     header = parse_lz_header(data)
     count = min(header.width * header.height, limits.image_pixels)
@@ -182,7 +183,24 @@ def blank_lz(data: bytes, limits: Limits) -> bytes:
         codes = (
             colours(room) if header.type is not LzType.RGBA else lz_with_alpha(count, b"\0", colours, room)
         )
+    if len(codes) != room:
+        codes = _same_tokens(data[_LZ_HEADER:], header.type, count) or codes
     return _fitted(data[:_LZ_HEADER], codes, len(data))
+
+
+def _same_tokens(tokens: bytes, kind: LzType, count: int) -> bytes | None:
+    """Return tokens with nothing but zeros in them; None where they do not make up the picture and no more."""
+    planes = [(b"\0", 3)]
+    if kind not in INDEX_BITS and kind not in (LzType.XXXA, LzType.A8):
+        planes = [(bytes(2), 2) if kind is LzType.RGB16 else (bytes(3), 1)]
+        planes += [(b"\0", 3)] if kind is LzType.RGBA else []
+    made = b""
+    for unit, bias in planes:
+        try:
+            made += same_mix(tokens[len(made) :], count, unit, bias)
+        except IndexError:
+            return None
+    return made if len(made) == len(tokens) else None
 
 
 def lz_with_alpha(count: int, alpha: bytes, colours: Callable[[int], bytes], room: int) -> bytes:

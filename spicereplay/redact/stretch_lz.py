@@ -69,6 +69,24 @@ def _ways(count: int, size: int, unit: int, bias: int, first: bool) -> tuple[tup
     return None
 
 
+def same_mix(tokens: bytes, count: int, unit: bytes, bias: int) -> bytes:
+    """Return the tokens that `tokens` begins with, for `count` units, with `unit` for each literal.
+
+    For pictures so small that there is no other way to their size: how the tokens are made up stays. Raises
+    `IndexError` where the tokens end too soon.
+    """
+    out = bytearray()
+    place = 0
+    for start, more, distance, token in _walk(tokens, len(unit), bias):
+        out += token if distance else token[:1] + unit * more
+        place = start + more
+        if place >= count:
+            break
+    if place < count or len(out) > len(tokens):
+        raise IndexError("the tokens end too soon")
+    return bytes(out)
+
+
 def _stretched(
     at: int, count: int, distance: int, size: int, unit_at: Callable[[int], bytes], bias: int
 ) -> bytes | None:

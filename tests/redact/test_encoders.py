@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from spicereplay.codecs._kernels import lz as kernel
 from spicereplay.codecs.glz import decode_glz
 from spicereplay.codecs.jpeg import decode_jpeg
-from spicereplay.codecs.lz import LzType, decode_lz
+from spicereplay.codecs.lz import INDEX_BITS, LzType, decode_lz
 from spicereplay.codecs.quic import QuicType, decode_quic
 from spicereplay.codecs.window import GlzWindow
+from spicereplay.limits import DEFAULT_LIMITS
 from spicereplay.redact import encode_jpeg, encode_lz, encode_lz4, encode_quic
+from spicereplay.redact.pictures import blank_lz
 from spicereplay.redact.stretch_lz import exactly, few
 
 SIDES = st.integers(1, 70)
@@ -49,6 +51,55 @@ def test_lz_is_stretched_to_any_size_but_one_byte_more(count: int, kind: tuple[i
         pixels = np.zeros(count, np.uint32)
         assert kernel.lz_pixels(made, 0, pixels, size == 2) == (0, room)
         assert not (pixels & 0xFFFFFF).any()
+
+
+@given(
+    st.integers(1, 60), st.lists(st.integers(0, 255), min_size=1, max_size=60), st.sampled_from(list(LzType))
+)
+@settings(max_examples=150)
+def test_every_lz_picture_has_a_black_twin_of_its_size(width: int, texture: list[int], kind: LzType) -> None:
+    """Pictures of a reference encoder's kind: the first units as literals, then copies where there are any."""
+    bits = INDEX_BITS.get(kind)
+    stride = 4 * width if bits is None else -(-width * bits // 8)
+    count = width if bits is None else stride
+    head = struct.pack(">7I", 0x20205A4C, 0x10001, kind, width, 1, stride, 1)
+    plane = kind in (LzType.XXXA, LzType.A8) or bits is not None
+    size, bias = (1, 3) if plane else (2, 2) if kind is LzType.RGB16 else (3, 1)
+    data = head + greedy(texture, count, size, bias)
+    if kind is LzType.RGBA:
+        data += greedy(texture[::-1], count, 1, 3)
+    black = blank_lz(data, DEFAULT_LIMITS)
+    assert len(black) == len(data)
+    tokens = black[28:]
+    if not plane:
+        colours = np.ones(count, np.uint32)
+        status, at = kernel.lz_pixels(tokens, 0, colours, kind is LzType.RGB16)
+        assert status == 0
+        assert not (colours & 0xFFFFFF).any()
+        tokens = tokens[at:]
+    if plane or kind is LzType.RGBA:
+        alpha = np.ones(count, np.uint8)
+        assert kernel.lz_bytes(tokens, 0, alpha, 1) == (0, len(tokens))
+        assert not alpha.any()
+    else:
+        assert not tokens, "spice-gtk's decoder takes a byte behind the last token for an error"
+
+
+def greedy(texture: list[int], count: int, size: int, bias: int) -> bytes:
+    """Return LZ tokens of `count` units: a texture's units as literals, equal neighbours as copies."""
+    units = [bytes([texture[n % len(texture)] // 40]) * size for n in range(count)]
+    out, at = b"", 0
+    while at < count:
+        run = at
+        while at and run < count and units[run] == units[at - 1]:
+            run += 1
+        if run - at > bias:
+            out += encode_lz.lz_back(run - at, 1, bias)
+            at = run
+        else:
+            out += b"\0" + units[at]
+            at += 1
+    return out
 
 
 def glz(width: int, height: int, number: int, codes: bytes, kind: LzType = LzType.RGB32) -> bytes:

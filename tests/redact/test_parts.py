@@ -10,8 +10,12 @@ from spicereplay.bytestream import stream_of
 from spicereplay.codecs.audio import AudioCodec, open_audio, opus_samples
 from spicereplay.limits import DEFAULT_LIMITS
 from spicereplay.protocol import agent
+from spicereplay.protocol.enums import ChannelType, Side
+from spicereplay.protocol.link import link_message, link_reply, parse_link
+from spicereplay.recording.handshake import FILLER_KEY
 from spicereplay.redact.guest_agent import AgentDirection
 from spicereplay.redact.leaks import left_over
+from spicereplay.redact.link_stage import neutral_link
 from spicereplay.redact.pseudonyms import Pseudonyms, same_length
 from spicereplay.redact.quiet import quiet_opus, silent_opus
 from spicereplay.redact.reports import HIDDEN, Cleaned
@@ -32,6 +36,34 @@ def test_a_clipboard_is_neutral_however_it_is_cut(contents: bytes, data: st.Data
         at += step
     assert out[:24] == whole[:24]
     assert out[28:] == b"x" * len(contents[4:])
+
+
+def sasl_item(data: bytes) -> bytes:
+    return struct.pack("<I", len(data)) + data
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_of_a_sasl_exchange_lengths_are_left(refused: bool) -> None:
+    caps = (0b1101,)
+    client = link_message(ChannelType.MAIN, 0, common_caps=caps) + struct.pack("<I", 2)
+    head = len(client)
+    client += sasl_item(b"DIGEST-MD5") + sasl_item(b"user=eve,realm=corp") + sasl_item(b"response=1234")
+    server = link_reply(FILLER_KEY, common_caps=caps)
+    reply = len(server)
+    server += sasl_item(b"DIGEST-MD5,PLAIN") + sasl_item(b'realm="intranet.corp",nonce="abcdefgh"') + b"\0"
+    server += sasl_item(b"rspauth=12345678") + b"\1" + struct.pack("<I", refused)
+    if refused:
+        server += sasl_item(b"Authentication failed\0")
+    link = parse_link(client, server)
+    streams = {Side.CLIENT: stream_of(client + b"later"), Side.SERVER: stream_of(server + b"later")}
+    made = neutral_link(streams, link, DEFAULT_LIMITS)
+    assert made[Side.CLIENT][:head] == client[:head]
+    assert made[Side.SERVER][:reply] == server[:reply]
+    assert not any(word in made[Side.CLIENT] for word in (b"MD5", b"eve", b"1234"))
+    assert not any(word in made[Side.SERVER] for word in (b"MD5", b"intranet", b"nonce", b"rspauth"))
+    again = parse_link(made[Side.CLIENT], made[Side.SERVER])
+    assert (again.status, again.detail) == (link.status, link.detail)
+    assert (again.client_bytes, again.server_bytes) == (len(client), len(server))
 
 
 def test_behind_missing_bytes_nothing_of_the_agent_is_kept() -> None:
