@@ -311,7 +311,9 @@ def malformed_input(tables: Tables, facts: Facts) -> Iterator[Finding]:
     defects = tables["defects"]
     rest = defects[~defects["kind"].isin(_REPORTED_ELSEWHERE | _PICTURE_SOURCES.keys())]
     if len(rest):
-        counts = rest["kind"].astype(str).value_counts()
+        # By name where they are equally many: the same defects in another order are the same finding.
+        counts = rest["kind"].astype(str).value_counts().sort_index()
+        counts = counts.sort_values(ascending=False, kind="stable")
         yield Finding(
             "malformed_input",
             "info",
