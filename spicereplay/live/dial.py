@@ -20,7 +20,7 @@ from spicereplay.capture.connection import Endpoint
 from spicereplay.errors import ConnectionFailed, ProxyFailed, TlsFailed, Unreachable, UsageError
 from spicereplay.live.target import Proxy, Target, Transport, bracketed
 from spicereplay.live.websocket import WebSocket, upgrade
-from spicereplay.transport.tls.subject import parse_subject, wrong_subject
+from spicereplay.transport.tls.subject import Subject, parse_subject, wrong_subject
 from spicereplay.units import KIB
 
 READ_BYTES: Final = 256 * KIB
@@ -100,14 +100,16 @@ async def dial(target: Target, *, secure: bool, manner: Manner) -> Wire:
         raise UsageError(
             f"{target.place}: there is no {'TLS' if secure else 'unencrypted'} port to connect to"
         )
+    verified = secure and target.host_subject is not None and not manner.insecure
+    subject = parse_subject(target.host_subject or "") if verified else None
     place = target.path if target.transport is Transport.UNIX else f"{bracketed(target.host)}:{port}"
     stream = await _connect(target, port, place, manner)
     try:
         if secure:
             context = tls_context(target, manner)
             await _start_tls(stream, context, target.host, place, manner)
-            if target.host_subject is not None and not manner.insecure:
-                _check_subject(stream, target.host_subject, place)
+            if subject is not None:
+                _check_subject(stream, subject, place)
         carried: Bytes = stream
         if target.transport is Transport.WEBSOCKET:
             hint = "" if secure else "; if that is its TLS port, say wss://"
@@ -225,7 +227,7 @@ def _proxy_words(code: bytes, proxy: Proxy, target: str) -> str:
 def tls_context(target: Target, manner: Manner) -> ssl.SSLContext:
     """Return how TLS is spoken to a target: its certificate is verified unless `manner.insecure`.
 
-    Raises `UsageError` for certificates to trust that cannot be read, or a key log that cannot be written.
+    Raises `UsageError` for certificates to trust or ciphers that cannot be read, or a key log that cannot be written.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if manner.insecure:
@@ -239,6 +241,11 @@ def tls_context(target: Target, manner: Manner) -> ssl.SSLContext:
                 context.load_verify_locations(cadata=target.ca.decode("ascii"))
             except (ssl.SSLError, UnicodeDecodeError, ValueError):
                 raise UsageError("the certificates to trust (ca) cannot be read; they must be PEM") from None
+    if target.tls_ciphers:
+        try:
+            context.set_ciphers(target.tls_ciphers)
+        except ssl.SSLError:
+            raise UsageError(f"tls-ciphers: {target.tls_ciphers!r} names no cipher that is known") from None
     if manner.keylog is not None:
         try:
             os.close(os.open(manner.keylog, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
@@ -298,10 +305,10 @@ def _certificate_words(error: ssl.SSLCertVerificationError, host: str) -> str:
     return f"the server's certificate is refused: {error.verify_message}"
 
 
-def _check_subject(stream: _Stream, wanted: str, place: str) -> None:
+def _check_subject(stream: _Stream, wanted: Subject, place: str) -> None:
     made = stream.writer.get_extra_info("ssl_object")
     shown = made.getpeercert(binary_form=True) if made is not None else None
-    wrong = wrong_subject(shown, parse_subject(wanted))
+    wrong = wrong_subject(shown, wanted)
     if wrong is not None:
         raise TlsFailed(f"{place}: {wrong} (--host-subject)")
 

@@ -22,7 +22,7 @@ from spicereplay.client.notices import SERVER, Notice
 from spicereplay.client.options import ClientOptions
 from spicereplay.display.model import Screen
 from spicereplay.display.records import ImageRecord
-from spicereplay.errors import AccessDenied, ConnectionFailed
+from spicereplay.errors import AccessDenied, ConnectionFailed, Unreachable, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.live.clock import Clock
 from spicereplay.live.connection import Connection, Watcher
@@ -229,7 +229,10 @@ class LiveSession:
             place = following.target.place
             self.tell(Migrated(time_ns=self.clock.now_ns(), place=place))
             if not following.connections:
-                await self._or_stop(following.open())
+                try:
+                    await self._or_stop(following.open())
+                except UsageError as error:
+                    raise Unreachable(f"the guest cannot be followed: {error}") from None
             return following
         return await self._again(visit.target, ended.reason)
 

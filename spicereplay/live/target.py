@@ -66,6 +66,8 @@ class Target:
     """Certificates to trust, PEM; None: those of the system."""
     host_subject: str | None = None
     """What the certificate's subject must be; None: the certificate must name the host."""
+    tls_ciphers: str | None = None
+    """What TLS up to 1.2 may use, as OpenSSL lists it; None: its default."""
     proxy: Proxy | None = None
     secure_channels: frozenset[ChannelType] = frozenset()
     """Those that must be encrypted where both ports are there."""
@@ -77,7 +79,7 @@ class Target:
         if self.transport is Transport.UNIX:
             return self.path
         port = self.tls_port if self.port is None else self.port
-        return f"{bracketed(self.host)}:{port}"
+        return bracketed(self.host) if port is None else f"{bracketed(self.host)}:{port}"
 
     def secure(self, channel: ChannelType) -> bool:
         """Say whether a channel is encrypted from the start."""

@@ -37,9 +37,6 @@ _OF_A_WINDOW: Final = frozenset(
         "zoom-in",
         "zoom-out",
         "zoom-reset",
-        "color-depth",
-        "disable-effects",
-        "tls-ciphers",
         "enable-smartcard",
         "enable-usbredir",
         "enable-usb-autoshare",
@@ -47,6 +44,8 @@ _OF_A_WINDOW: Final = frozenset(
     }
 )
 """Known, and of no meaning to a client without a window and without devices."""
+_OF_THE_GUEST: Final = frozenset({"color-depth", "disable-effects"})
+"""Known: wishes that a viewer hands to the guest's agent; here the guest is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,12 @@ def parse_viewer_file(text: str, name: str) -> ViewerFile:
             case "disable-channels":
                 disabled = secure_channels(value)
             case "delete-this-file":
-                delete = value not in ("", "0")
+                delete = value.lower() not in ("", "0", "false")
+            case "tls-ciphers":
+                target = replace(target, tls_ciphers=value or None)
+            case _ if key in _OF_THE_GUEST:
+                if value:
+                    remarks.append(f"{name}: {key} is passed over: the guest is left as it is")
             case _ if key not in _OF_A_WINDOW:
                 remarks.append(f"{name}: {key} is not known and is passed over")
     if target.transport is Transport.TCP:

@@ -35,7 +35,7 @@ from spicereplay.live.events import (
 )
 from spicereplay.live.linking import link
 from spicereplay.live.moving import can_take_over, go_on
-from spicereplay.live.target import Target
+from spicereplay.live.target import Target, Transport
 from spicereplay.protocol.enums import ChannelType, LinkError, NotifySeverity, Side
 
 TICK_S: Final = 0.05
@@ -407,8 +407,11 @@ class Visit:
 
 
 def _moved(target: Target, migration: Migration) -> Target:
+    """Return the target of a migration: a host and ports, whatever way led to the source."""
     return replace(
         target,
+        transport=Transport.TCP,
+        path="",
         host=migration.host,
         port=migration.port or None,
         tls_port=migration.tls_port or None,

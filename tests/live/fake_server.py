@@ -23,7 +23,12 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 async def listening(behaviour: Behaviour, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Serve on a free port of the loopback; gives the port."""
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            serving.add(task)
+            task.add_done_callback(serving.discard)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await behaviour(reader, writer)
         writer.close()
@@ -35,6 +40,8 @@ async def listening(behaviour: Behaviour, context: ssl.SSLContext | None = None)
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        if serving:
+            await asyncio.wait(serving, timeout=1.0)
 
 
 def saying(*words: bytes, hang: bool = False) -> Behaviour:

@@ -141,6 +141,15 @@ def test_tls_where_there_is_none() -> None:
     asyncio.run(go())
 
 
+def test_ciphers_that_are_not_known() -> None:
+    async def go() -> None:
+        async with listening(echo) as port:
+            with pytest.raises(UsageError, match="tls-ciphers"):
+                await dial(Target("127.0.0.1", None, port, tls_ciphers="NONSENSE"), secure=True, manner=QUICK)
+
+    asyncio.run(go())
+
+
 def test_certificates_to_trust_that_are_none() -> None:
     async def go() -> None:
         async with listening(echo) as port:

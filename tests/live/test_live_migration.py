@@ -15,7 +15,7 @@ from live.test_live_session import PATIENT, all_of
 from spicereplay.errors import ConnectionFailed
 from spicereplay.live.events import Event, Migrated, Noticed, SessionBegan
 from spicereplay.live.session import LiveSession
-from spicereplay.live.target import Target
+from spicereplay.live.target import Target, Transport
 from spicereplay.protocol import caps
 from spicereplay.protocol.enums import (
     ChannelType,
@@ -202,6 +202,53 @@ def test_a_target_that_cannot_take_over_is_begun_anew() -> None:
     assert len(target.said(MAIN, ClientMain.MIGRATE_END)) == 1
     assert sum(isinstance(event, Migrated) for event in events) == 1
     assert session.visits == 2
+
+
+def test_from_a_unix_socket_the_guest_is_followed_to_a_host(tmp_path: Path) -> None:
+    """SWITCH_HOST, too: there the client leaves, and comes to the target as a stranger."""
+    target = Host({(CURSOR, 0): Host.hang_up}, source=True)
+
+    def tell(host: Host) -> None:
+        where = main.MigrateSwitchHost(target.port, 0, b"127.0.0.1\0", None)
+        host.say(MAIN, ServerMain.MIGRATE_SWITCH_HOST, where)
+
+    source, path = Host({(CURSOR, 0): tell}, source=True), tmp_path / "s"
+
+    async def go() -> list[Event]:
+        async with target.serving(), await asyncio.start_unix_server(source._accept, path):
+            there = Target(port=0, transport=Transport.UNIX, path=str(path))
+            session = LiveSession(there, retries_s=(), manner=PATIENT)
+            events = session.subscribe()
+            with pytest.raises(ConnectionFailed, match="the server closed the connection"):
+                await session.run()
+            source.hang_up()
+        return all_of(events)
+
+    events = asyncio.run(go())
+    assert [event.place for event in events if isinstance(event, Migrated)] == [f"127.0.0.1:{target.port}"]
+    assert target.sessions[0] == (MAIN, 0)
+
+
+@pytest.mark.parametrize(
+    ("port", "subject", "said"),
+    [(0, None, "there is no TLS port"), (5900, b"nonsense\0", "is no subject")],
+)
+def test_a_target_that_cannot_be_gone_to_is_the_servers_fault(
+    port: int, subject: bytes | None, said: str
+) -> None:
+    def tell(host: Host) -> None:
+        secure = port if subject else 0
+        where = main.MigrateSwitchHost(0, secure, b"127.0.0.1\0", subject)
+        host.say(MAIN, ServerMain.MIGRATE_SWITCH_HOST, where)
+
+    source = Host({(CURSOR, 0): tell}, source=True)
+
+    async def go() -> None:
+        async with source.serving():
+            with pytest.raises(ConnectionFailed, match=f"cannot be followed.*{said}"):
+                await session_at(source).run()
+
+    asyncio.run(go())
 
 
 def test_a_target_that_hangs_up_is_not_followed_and_the_session_stays() -> None:

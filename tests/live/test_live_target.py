@@ -164,6 +164,23 @@ def test_a_file_of_ovirt() -> None:
     assert file.remarks == ["a.vv: [other] is passed over", "a.vv: telepathy is not known and is passed over"]
 
 
+def test_what_a_viewer_would_ask_of_tls_and_of_the_guest() -> None:
+    wishes = "tls-ciphers=DEFAULT:-RC4\ncolor-depth=16\ndisable-effects=wallpaper;animation\n"
+    file = parse_viewer_file(VIRT_MANAGER + wishes, "a.vv")
+    assert file.target.tls_ciphers == "DEFAULT:-RC4"
+    assert file.remarks == [
+        "a.vv: color-depth is passed over: the guest is left as it is",
+        "a.vv: disable-effects is passed over: the guest is left as it is",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "deleted"), [("1", True), ("true", True), ("0", False), ("", False), ("false", False)]
+)
+def test_a_file_may_ask_to_be_deleted(value: str, deleted: bool) -> None:
+    assert parse_viewer_file(f"{VIRT_MANAGER}delete-this-file={value}\n", "a.vv").delete is deleted
+
+
 def test_a_file_of_virt_manager() -> None:
     assert parse_viewer_file(VIRT_MANAGER, "a.vv").target == Target("127.0.0.1", 5900)
 
