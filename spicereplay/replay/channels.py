@@ -116,13 +116,16 @@ def _watch(
     if assumed is None:
         client = identify.http_client(connection)
         if client is not None:
+            why = websocket.obstacle(streams[1 - client])
+            if why is not None:
+                return replace(identify.other(connection), what="websocket", detail=why)
             pair = websocket.unwrap(streams[client], streams[1 - client], defects, str(connection))
             streams = pair if client == 0 else (pair[1], pair[0])
             unwrapped = ["carried in WebSocket frames"]
         client = identify.spice_client_of(streams)
         if client is None:
             if _is_something_else(streams):
-                return identify.other(connection)
+                return _other(connection, streams, unwrapped)
             # Frame headers are few among the bytes: plain inference would read over them and call them damage.
             within = _within_frames(streams, limits, defects, str(connection))
             if within is not None:
@@ -131,7 +134,7 @@ def _watch(
             else:
                 assumed = infer(streams, limits)
             if client is None and assumed is None:
-                return identify.other(connection)
+                return _other(connection, streams, unwrapped)
     if assumed is not None:
         client = assumed[0]
     assert client is not None
@@ -147,7 +150,7 @@ def _watch(
     # Sub-messages are looked at when the index is made: only now is everything noted.
     defects.extend(own)
     if log is None:
-        return identify.other(connection)
+        return _other(connection, streams, unwrapped, client)
     if guess is not None:
         log.assumptions.append(
             f"{log.channel.label} channel inferred: the link message that names it is not captured"
@@ -165,6 +168,22 @@ def _watch(
             )
     defects.extend(connection.defects)
     return Watched(log, engine, connection, client)
+
+
+def _other(
+    connection: Connection,
+    streams: tuple[ByteStream, ByteStream],
+    unwrapped: list[str],
+    client: int | None = None,
+) -> identify.OtherConnection:
+    """Name what a connection looks like instead of a channel that can be read; `streams` lie within its frames."""
+    outer = identify.other(connection, client)
+    if not unwrapped:
+        return outer
+    what, detail, _ = identify.recognise([s.read(0, identify.LOOK_BYTES) for s in streams])
+    if what in ("unknown", "empty"):
+        return replace(outer, what="websocket", detail=detail)
+    return replace(outer, what=what, detail=f"{detail} (inside WebSocket)")
 
 
 def _within_frames(

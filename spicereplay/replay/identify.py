@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -75,10 +76,11 @@ def http_client(connection: Connection) -> int | None:
     return None
 
 
-def other(connection: Connection) -> OtherConnection:
-    """Name what a connection without SPICE looks like."""
+def other(connection: Connection, client: int | None = None) -> OtherConnection:
+    """Name what a connection without SPICE looks like; `client` is the client's index where that is known."""
     heads = [stream.read(0, LOOK_BYTES) for stream in connection.streams]
-    what, detail, client = recognise(heads)
+    what, detail, found = recognise(heads)
+    client = found if client is None else client
     if what == "unknown" and any(records_begin(stream) is not None for stream in connection.streams):
         what, detail = "tls", BEGAN_BEFORE
     if client is None:
@@ -119,7 +121,8 @@ def recognise(heads: list[bytes]) -> tuple[str, str, int | None]:
         if head.startswith(b"SSH-"):
             return "ssh", head.split(b"\r")[0][:40].decode("ascii", "replace"), None
         if head.split(b" ")[0] in (b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT"):
-            return "http", head.split(b"\r")[0][:40].decode("ascii", "replace"), i
+            # What follows a question mark may be a password or a token.
+            return "http", re.split(rb"[\r?]", head)[0][:40].decode("ascii", "replace"), i
         if head.startswith(b"HTTP/1."):
             return "http", head.split(b"\r")[0][:40].decode("ascii", "replace"), 1 - i
         if head[:2] == b"\x03\x00" and head[5:6] in (b"\xe0", b"\xd0"):
@@ -141,13 +144,19 @@ def is_tls_record(head: bytes) -> bool:
 
 def summary(connections: Iterable[OtherConnection]) -> str:
     """Say in one phrase what was there instead of SPICE: `3 flows on port 5900 look like VNC`."""
-    counts = Counter((c.what, c.port, c.detail if c.what == "tls" else "") for c in connections)
+    counts = Counter(
+        (c.what, c.port, c.detail if c.what in ("tls", "websocket") else "") for c in connections
+    )
     phrases = []
     for (what, port, detail), n in counts.most_common(4):
         flows = f"{n} flow{'s' if n != 1 else ''} on port {port}"
         match what:
             case "tls":
                 phrases.append(f"{'TLS' if n == 1 else f'{n} TLS flows'} on port {port}: {detail}")
+            case "websocket":
+                phrases.append(
+                    f"{'WebSocket' if n == 1 else f'{n} WebSocket flows'} on port {port}: {detail}"
+                )
             case "spice":
                 phrases.append(
                     f"{flows} {'begins' if n == 1 else 'begin'} like SPICE, of channels that cannot be told"

@@ -31,6 +31,13 @@ SEARCH_BYTES: Final = 16 * MIB
 """How far behind a damaged place a frame border is looked for; a frame seldom holds more than one SPICE message."""
 BEGIN_BYTES: Final = MIB
 """The same at the beginning of a stream of which nothing says that it consists of frames."""
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] +(\d{3}[^\r\n]{0,60})")
+_DEFLATE: Final = re.compile(rb"\r\nsec-websocket-extensions:[^\r\n]*permessage-deflate", re.IGNORECASE)
+_COMPRESSED: Final = 0x40
+"""Bit of a frame's first byte. Source: RFC 7692 section 6."""
+_BASE64: Final = re.compile(rb"\r\nsec-websocket-protocol:[ \t]*base64[ \t]*\r\n", re.IGNORECASE)
+"""A protocol that websockify had for browsers without binary frames."""
 _BORDERS: Final = {
     masked: re.compile(b"[\x02\x80-\x82](?=[%s]|$)" % b, re.DOTALL)
     for masked, b in (
@@ -57,14 +64,27 @@ def prologue_end(stream: ByteStream, first_line: bytes) -> int | None:
     if not head.startswith(first_line):
         return None
     end = head.find(b"\r\n\r\n")
-    if end < 0 or b"upgrade: websocket" not in head[:end].lower():
-        return None
-    return end + 4
+    return end + 4 if end >= 0 and _UPGRADE.search(head, 0, end + 2) else None
 
 
 def is_websocket(client: ByteStream, server: ByteStream) -> bool:
     """Whether either side shows the WebSocket handshake."""
     return prologue_end(client, b"GET ") is not None or prologue_end(server, b"HTTP/1.1 101") is not None
+
+
+def obstacle(server: ByteStream) -> str | None:
+    """Return why there are no payloads to be read in a connection for which `is_websocket` holds; None: nothing is."""
+    head = server.read(0, REQUEST_BYTES)
+    status = _STATUS.match(head)
+    end = head.find(b"\r\n\r\n")
+    if status is None or end < 0:
+        return None  # the answer is not in the capture
+    if not status[1].startswith(b"101"):
+        return f"refused: {status[1].decode('ascii', 'replace')}"
+    first = head[end + 4 : end + 5]
+    if _DEFLATE.search(head, 0, end + 2) or (first and first[0] & _COMPRESSED):
+        return "its frames are compressed (permessage-deflate), which is not opened"
+    return "its frames hold Base64 text, which is not decoded" if _BASE64.search(head, 0, end + 2) else None
 
 
 def frames_begin(client: ByteStream, server: ByteStream) -> tuple[int, int] | None:

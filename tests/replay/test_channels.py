@@ -114,3 +114,33 @@ def test_frames_of_something_else_are_no_spice() -> None:
     chat = b"".join(frames(b"hello " * 500, 100, MASK))
     answers = b"".join(frames(b"world " * 500, 100))
     assert isinstance(watched(chat, answers), OtherConnection)
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "what", "detail"),
+    [
+        (b"", b"HTTP/1.1 403 Forbidden\r\n\r\nno", "websocket", "refused: 403 Forbidden"),
+        (b"\xc1\x81" + MASK + b"x", ANSWER + b"\xc1\x01x", "websocket", "its frames are compressed"),
+        (frames(b"GNUT", 4, MASK)[0], ANSWER, "websocket", "begins with 47 4e 55 54"),
+        (frames(b"RFB 003.008\n", 12, MASK)[0], ANSWER, "vnc", "003.008 (inside WebSocket)"),
+    ],
+)
+def test_what_is_in_frames_and_no_spice_is_named(
+    client: bytes, server: bytes, what: str, detail: str
+) -> None:
+    found = watched(REQUEST + client, server)
+    assert isinstance(found, OtherConnection)
+    assert found.what == what
+    assert found.detail.startswith(detail)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_link_stage_in_frames_whose_first_message_is_lost_is_named(swapped: bool) -> None:
+    client, server = link_stage(ChannelType.CURSOR)
+    ticket = frames(client[-132:], 132, MASK)[0] + b"".join(frames(bytes(40), 20, MASK))
+    found = watched(
+        ticket, b"".join(frames(server, len(server))) + b"".join(frames(bytes(40), 20)), swapped=swapped
+    )
+    assert isinstance(found, OtherConnection)
+    assert (found.what, found.server) == ("spice", "192.0.2.1:40000" if swapped else "192.0.2.2:5900")
+    assert found.detail.endswith("(inside WebSocket)")

@@ -33,6 +33,11 @@ def test_first_bytes(name: str) -> None:
     assert (found[0], found[2]) == (what, client)
 
 
+def test_what_an_address_asks_for_is_not_shown() -> None:
+    said = recognise([b"GET /spice_auto.html?password=opensesame HTTP/1.1\r\n", b""])
+    assert said == ("http", "GET /spice_auto.html", 0)
+
+
 def test_tls_records() -> None:
     assert is_tls_record(HELLO)
     for head in (
@@ -73,6 +78,10 @@ def other(what: str, port: int = 5900, detail: str = "") -> OtherConnection:
         ([other("ssh", 22)], "1 flow on port 22 looks like SSH"),
         ([other("tls", 5901, "no keys given")], "TLS on port 5901: no keys given"),
         ([other("tls", 5901, "no keys given")] * 4, "4 TLS flows on port 5901: no keys given"),
+        (
+            [other("websocket", 6080, "refused: 403 Forbidden")],
+            "WebSocket on port 6080: refused: 403 Forbidden",
+        ),
         ([other("empty", 59877)], "1 flow on port 59877 without payload"),
         ([other("unknown", 80), other("unknown", 80)], "2 flows on port 80 of no known protocol"),
         ([other("rdp", n) for n in range(9)], None),

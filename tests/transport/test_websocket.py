@@ -13,7 +13,7 @@ from spicereplay.bytestream import ByteStream, stream_of
 from spicereplay.defects import DefectLog
 from spicereplay.protocol.channel import ChannelEngine
 from spicereplay.protocol.enums import ChannelType, Side
-from spicereplay.transport.websocket import is_websocket, prologue_end, unwrap
+from spicereplay.transport.websocket import is_websocket, obstacle, prologue_end, unwrap
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -213,3 +213,33 @@ def test_any_bytes_give_a_stream(noise: bytes, at: int, length: int) -> None:
         pair = (source, NOTHING) if masked else (NOTHING, source)
         for stream in unwrap(*pair, DefectLog(), ""):
             assert stream.captured_bytes <= len(noise)
+
+
+@pytest.mark.parametrize("line", [b"Upgrade: WebSocket", b"upgrade:websocket", b"UPGRADE:  websocket \t"])
+def test_headers_may_be_written_in_many_ways(line: bytes) -> None:
+    assert is_websocket(stream_of(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n"), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (ANSWER, None),
+        (ANSWER + b"\x82\x00", None),
+        (b"", None),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "refused: 403 Forbidden"),
+        (b"HTTP/1.0 502 Bad Gateway\r\n\r\n", "refused: 502 Bad Gateway"),
+        (
+            ANSWER[:-2]
+            + b"Sec-WebSocket-Extensions: x; y=1, permessage-deflate; server_max_window_bits=12\r\n\r\n",
+            "its frames are compressed (permessage-deflate), which is not opened",
+        ),
+        (ANSWER + b"\xc2\x01\x00", "its frames are compressed (permessage-deflate), which is not opened"),
+        (
+            ANSWER[:-2] + b"Sec-WebSocket-Protocol: base64\r\n\r\n",
+            "its frames hold Base64 text, which is not decoded",
+        ),
+        (ANSWER[:-2] + b"Sec-WebSocket-Protocol: binary\r\n\r\n", None),
+    ],
+)
+def test_what_stands_in_the_way_of_payloads_is_named(answer: bytes, why: str | None) -> None:
+    assert obstacle(stream_of(answer)) == why
