@@ -17,6 +17,8 @@ _BLOCKS_OF_4: Final = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198
 _BLOCK_OF_6: Final = "2001:db8::/32"
 _FEWEST: Final = 3
 """Characters of the shortest name that is looked for inside other texts: a shorter one is in everything."""
+_TRIED: Final = 1024
+"""Pseudonyms that are tried for one address."""
 _ADDRESS_IN_TEXT: Final = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)"
 )
@@ -32,6 +34,12 @@ class Pseudonyms:
     """Host name to pseudonym."""
     private: set[str] = field(default_factory=set)
     """Every text that names somebody: a notice that holds one is replaced."""
+    real: set[str] = field(default_factory=set)
+    """Addresses that are somebody's: no pseudonym is one of them, though they may be of the documentation's blocks."""
+
+    def meet(self, text: str) -> None:
+        """Note an address that is to be replaced sooner or later. Raises `ValueError` for what is none."""
+        self.real.add(str(ipaddress.ip_address(text.partition("%")[0])))
 
     def address(self, text: str) -> str:
         """Return the pseudonym of an address, of the same version; loopback and unspecified ones are their own.
@@ -44,8 +52,13 @@ class Pseudonyms:
         real = ipaddress.ip_address(text.partition("%")[0])
         if real.is_loopback or real.is_unspecified:
             return text
+        self.real.add(str(real))
         taken = sum(ipaddress.ip_address(a).version == real.version for a in self.addresses.values())
-        made = _nth(real.version, taken + 1)
+        used = self.real.union(self.addresses.values())
+        made = next(
+            (nth for n in range(_TRIED) if (nth := _nth(real.version, taken + 1 + n)) not in used),
+            _nth(real.version, taken + 1),
+        )
         self.addresses[text] = made
         self.private.add(text)
         return made

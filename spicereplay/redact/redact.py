@@ -81,6 +81,13 @@ class _Job:
         found = replay(path, limits=self.limits, progress=self.progress, keylog=self.keylog)
         return self.opened.enter_context(found)
 
+    def meet(self, found: Replay) -> None:
+        """Note all addresses of an input before one of them gets a pseudonym."""
+        for capture in found.captures:
+            for connection in capture.connections:
+                for end in connection.endpoints:
+                    self.names.meet(end.address)
+
     def neutral(self, found: Replay) -> Redaction:
         """Make the sessions of an input neutral."""
         redaction = Redaction(found, Neutral(self.names, self.choices, self.limits))
@@ -128,6 +135,7 @@ def redact(
     with job.opened, tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         made = Path(folder) / target.name
         before = job.read(source)
+        job.meet(before)
         if found.kind is InputKind.CAPTURE:
             redaction = job.neutral(before)
             redaction.write(before.captures[0], made, limits, progress)
@@ -285,6 +293,7 @@ def _directory(job: _Job, before: Replay, source: Path, target: Path) -> None:
         if suffix == ".zip":
             out.parent.mkdir(parents=True, exist_ok=True)
             inner = job.read(path)
+            job.meet(inner)
             _learn_reports(job, inner.reports)
             out.write_bytes(_report_zip(job, inner, inner.reports[0]))
         elif suffix == ".pcap" and path.name in by_name:

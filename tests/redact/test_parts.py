@@ -142,6 +142,18 @@ def test_after_the_documentation_addresses_there_are_more() -> None:
     assert len(set(made)) == 900
 
 
+def test_no_pseudonym_is_somebodys_address() -> None:
+    names = Pseudonyms()
+    for real in ("192.0.2.2", "192.0.2.1", "2001:db8::1"):
+        names.meet(real)
+    assert [names.address(a) for a in ("192.0.2.1", "192.0.2.2", "10.0.0.7")] == [
+        "192.0.2.3",
+        "192.0.2.4",
+        "192.0.2.5",
+    ]
+    assert names.address("2001:db8::1") == "2001:db8::2"
+
+
 def test_texts_nobody_declared_are_hidden() -> None:
     cleaned = Cleaned(Pseudonyms(), DEFAULT_LIMITS)
     value = {
