@@ -31,7 +31,6 @@ OWN: Final = {
         "MULTI_CODEC",
         "PREF_VIDEO_CODEC_TYPE",
     ),
-    ChannelType.INPUTS: ("KEY_SCANCODE",),
     ChannelType.PLAYBACK: ("VOLUME", "LATENCY", "OPUS"),
     ChannelType.RECORD: ("VOLUME",),
 }
