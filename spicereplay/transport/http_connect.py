@@ -21,6 +21,8 @@ ATTEMPTS: Final = 5
 
 _REQUEST: Final = re.compile(rb"CONNECT +(\S{1,300}) +HTTP/1\.[01]\r\n")
 _ANSWER: Final = re.compile(rb"HTTP/1\.[01] +(\d{3})[^\r\n]*\r\n")
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,6})(?:[ \t]*;[^\r\n]*)?\r\n")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -55,9 +57,20 @@ def tunnel(client: ByteStream, server: ByteStream) -> Tunnel | None:
         answered += len(answer)
         if status[1].startswith(b"2"):
             return Tunnel(_after(client, asked), _after(server, answered), _text(match[1]))
-        length = _LENGTH.search(answer)
-        answered += min(int(length[1]) if length else 0, BODY_BYTES)
+        answered += _body_bytes(answer, server, answered)
     return None
+
+
+def _body_bytes(head: bytes, stream: ByteStream, start: int) -> int:
+    """Return the length of the body that follows `head`. Source: RFC 9112 sections 6.3 and 7.1."""
+    if not _CHUNKED.search(head):
+        length = _LENGTH.search(head)
+        return min(int(length[1]) if length else 0, BODY_BYTES)
+    data, at = stream.read(start, start + BODY_BYTES), 0
+    while (chunk := _CHUNK.match(data, at)) is not None and int(chunk[1], 16):
+        at = chunk.end() + int(chunk[1], 16) + len(b"\r\n")
+    end = data.find(b"\r\n\r\n", at)  # behind the last chunk, and trailers if there are any
+    return 0 if chunk is None or end < 0 else end + 4
 
 
 def _head(stream: ByteStream, start: int) -> bytes | None:

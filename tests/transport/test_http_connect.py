@@ -12,6 +12,7 @@ from spicereplay.transport.http_connect import tunnel
 ASKED = b"CONNECT node7.example:61000 HTTP/1.0\r\nProxy-Authorization: Basic eHg=\r\n\r\n"
 GRANTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 REFUSED = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 5\r\n\r\nnope!"
+CHUNKED = b"HTTP/1.1 407 Proxy Authentication Required\r\nTransfer-Encoding: chunked\r\n\r\n"
 NOTHING = stream_of(b"")
 
 
@@ -26,11 +27,25 @@ def test_both_sides_begin_behind_the_exchange() -> None:
     assert found.target == "node7.example:61000"
 
 
-def test_who_is_asked_for_a_password_asks_again() -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [
+        REFUSED,
+        CHUNKED + b"5\r\nnope!\r\n0\r\n\r\n",
+        CHUNKED + b"A;x=1\r\nno\r\n\r\nHTTP\r\n3 \r\nyes\r\n00\r\nTrailer: HTTP/1.1 200\r\n\r\n",
+    ],
+    ids=["a length", "chunks", "chunks and trailers"],
+)
+def test_who_is_asked_for_a_password_asks_again(refused: bytes) -> None:
     client = stream_of(b"CONNECT h:1 HTTP/1.1\r\n\r\n" + ASKED + b"C")
-    found = tunnel(client, stream_of(REFUSED + GRANTED + b"S"))
+    found = tunnel(client, stream_of(refused + GRANTED + b"S"))
     assert found is not None
     assert (everything(found.client), everything(found.server)) == (b"C", b"S")
+
+
+@pytest.mark.parametrize("body", [b"", b"5\r\nnope", b"5\r\nnope!\r\n", b"x\r\n", b"ffffff\r\n", b"0\r\n"])
+def test_a_body_of_chunks_that_does_not_end(body: bytes) -> None:
+    assert tunnel(stream_of(ASKED * 2), stream_of(CHUNKED + body)) is None
 
 
 @pytest.mark.parametrize(
