@@ -22,7 +22,7 @@ ATTEMPTS: Final = 5
 _REQUEST: Final = re.compile(rb"CONNECT +(\S{1,300}) +HTTP/1\.[01]\r\n")
 _ANSWER: Final = re.compile(rb"HTTP/1\.[01] +(\d{3})[^\r\n]*\r\n")
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
-_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,6})(?:[ \t]*;[^\r\n]*)?\r\n")
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,6})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 
 
