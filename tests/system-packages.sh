@@ -18,6 +18,7 @@ set -- /usr/lib/*/gstreamer-1.0/libgstvpx.so
 [ -e "$1" ] || want="$want gstreamer1.0-plugins-good"
 set -- /usr/lib/*/gstreamer-1.0/libgstx264.so
 [ -e "$1" ] || want="$want gstreamer1.0-plugins-ugly"
+command -v qemu-system-x86_64 >/dev/null 2>&1 || want="$want qemu-system-x86"
 # Without any font a browser lays a page out with empty boxes.
 [ -d /usr/share/fonts/truetype/dejavu ] || want="$want fonts-dejavu-core"
 /usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||
