@@ -23,6 +23,7 @@ command -v qemu-system-x86_64 >/dev/null 2>&1 || want="$want qemu-system-x86"
 [ -d /usr/share/fonts/truetype/dejavu ] || want="$want fonts-dejavu-core"
 /usr/bin/python3 -c 'import gi; gi.require_version("SpiceClientGLib", "2.0")' >/dev/null 2>&1 ||
   want="$want python3-gi gir1.2-spiceclientglib-2.0"
+command -v xev >/dev/null 2>&1 || want="$want x11-utils"
 command -v xwd >/dev/null 2>&1 || want="$want x11-apps"
 [ -n "$want" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
