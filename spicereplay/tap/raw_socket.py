@@ -6,6 +6,7 @@ Source: Linux packet(7), socket(7); tcpdump.org/linktypes.html.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -51,7 +52,10 @@ def sniff_raw(
     """
     if wanted.ring_bytes is not None:
         raise UsageError("--ring needs dumpcap or tcpdump, and neither is installed")
-    with _opened(wanted.interface, buffer_bytes) as source, wanted.output.open("wb") as file:
+    with (
+        _opened(wanted.interface, buffer_bytes) as source,
+        open(wanted.output, "wb", opener=_private) as file,
+    ):
         ethernet = source.type == socket.SOCK_RAW
         link = ETHERNET if ethernet else _RAW_IP
         writer = PcapngWriter(file, link=link, interface=wanted.interface, snaplen=snap_bytes)
@@ -71,6 +75,10 @@ def sniff_raw(
                 writer.write(packet, _time_ns(extra))
         dropped = struct.unpack("@II", source.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
         return writer.packets, int(dropped)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def is_of(packet: bytes, at: int, kind: int, ports: frozenset[int]) -> bool:

@@ -30,6 +30,8 @@ BUFFER_BYTES: Final = 32 * MIB
 RING_FILES: Final = 8
 LEAST_RING_BYTES: Final = RING_FILES * 1_000_000
 """tcpdump counts the size of a file in millions of bytes."""
+PRIVATE_UMASK: Final = 0o077
+"""What was typed and shown is in a recording: as that of a tap it is for its owner alone."""
 STOP_SECONDS: Final = 10.0
 """How long a program may take to end its file."""
 RAW_SOCKET: Final = "a raw socket"
@@ -190,7 +192,7 @@ def _sniff_raw(
             buffer_bytes=BUFFER_BYTES,
         )
     except PermissionError:
-        raise InputError(forbidden(wanted.interface, RAW_SOCKET)) from None
+        raise InputError(forbidden(wanted, RAW_SOCKET)) from None
     return Sniffed((wanted.output,), packets, dropped)
 
 
@@ -233,6 +235,7 @@ def _running(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], _Said]
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        umask=PRIVATE_UMASK,
     )
     said = _Said(child)
     try:
@@ -251,7 +254,7 @@ def _running(words: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], _Said]
 def _why_not(program: str, wanted: Sniffing, text: bytes) -> str:
     """Return in one line why a program does not record."""
     if _FORBIDDEN.search(text):
-        return forbidden(wanted.interface, program)
+        return forbidden(wanted, program)
     lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
     told = next(
         (line for line in lines if line.startswith(f"{program}: ")),
@@ -260,10 +263,13 @@ def _why_not(program: str, wanted: Sniffing, text: bytes) -> str:
     return f"{program} does not record {wanted.interface}: {told.removeprefix(f'{program}: ')}"
 
 
-def forbidden(interface: str, program: str) -> str:
+def forbidden(wanted: Sniffing, program: str) -> str:
     """Return in one line what to do about missing permissions."""
     path = shutil.which(program)
     group = (
         "" if path is None else f", or allow it once with: sudo setcap cap_net_raw,cap_net_admin=eip {path}"
     )
-    return f"no permission to record {interface}: run this as root (sudo){group}"
+    return (
+        f"no permission to record {wanted.interface}: run this as root (sudo){group}; "
+        f"by hand: sudo {instructions(wanted)}"
+    )

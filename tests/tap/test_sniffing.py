@@ -129,6 +129,8 @@ def test_why_nothing_is_recorded_in_one_line(
         sniff(wanted(tmp_path), "dumpcap", over=threading.Event(), started=lambda: None)
     assert str(raised.value).startswith(told)
     assert "\n" not in str(raised.value)
+    by_hand = f"; by hand: sudo {instructions(wanted(tmp_path))}"
+    assert str(raised.value).endswith(by_hand) == ("no permission" in told)
 
 
 def test_a_program_that_dies_while_it_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,6 +214,7 @@ def test_an_exchange_on_loopback(tmp_path: Path, program: str, name: str, ring: 
             begun.set()
             playing.join()
     (file,) = done.files
+    assert file.stat().st_mode & 0o777 == 0o600, "what was typed is in it"
     assert done.packets is not None
     assert done.packets >= 8
     assert not done.dropped
