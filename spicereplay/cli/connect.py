@@ -13,14 +13,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from spicereplay.cli.common import EXIT_INTERRUPTED, EXIT_NOT_HELD, Force, complain, verb
+from spicereplay.cli.common import EXIT_INTERRUPTED, EXIT_NOT_HELD, Force, complain, drop_output, verb
 from spicereplay.errors import AccessDenied, InputError, OutputExistsError, UsageError
 from spicereplay.units import KIB, MIB
 
@@ -201,9 +201,6 @@ def connect(
     if (password := _password(password_file)) is not None:
         target = replace(target, password=password)
     file = replace(file, target=target)
-    if file.delete and not keep_file:
-        Path(where).unlink(missing_ok=True)
-        complain(f"{where} asked to be deleted, and is; --keep-file keeps it")
     from spicereplay.live.dial import Manner
     from spicereplay.live.errand import Outcome
     from spicereplay.live.session import RETRIES_S, LiveSession
@@ -222,6 +219,9 @@ def connect(
 
     shows = Shows(headless, record, _flight(snapshot_interval, snapshot_keep, snapshot_dir), output)
     recorder = _recorder(record, rotate, capture_format, time.time_ns(), file, force=force)
+    if file.delete and not keep_file:
+        Path(where).unlink(missing_ok=True)
+        complain(f"{where} asked to be deleted, and is; --keep-file keeps it")
     outcome = _with_password(file, new_session, errand, recorder, shows)
     if outcome is Outcome.INTERRUPTED:
         complain("interrupted")
@@ -269,8 +269,13 @@ async def _run(session: LiveSession, errand: Errand, shows: Shows) -> Outcome | 
 
     run = Run(session, errand)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, run.end, Outcome.INTERRUPTED)
+    before = signal.getsignal(signal.SIGHUP)
+    if before is not signal.SIG_IGN:  # nohup
+        terminals = [number for number in range(3) if os.isatty(number)]
+        # Not the loop's own way, which comes too late: a SIGCONT goes with it, at which Textual writes to the terminal.
+        signal.signal(signal.SIGHUP, lambda *_: _hung_up(loop, run, terminals))
     watched = not shows.headless and sys.stdout.isatty() and sys.stdin.isatty()
     if watched and not importlib.util.find_spec("textual"):
         complain("the terminal view is missing: pip install 'spicereplay[live]'")
@@ -293,8 +298,20 @@ async def _run(session: LiveSession, errand: Errand, shows: Shows) -> Outcome | 
         finally:
             await asyncio.to_thread(teller.finish)
     finally:
+        signal.signal(signal.SIGHUP, before)
         if flight is not None:
             await flight.close()
+
+
+def _hung_up(loop: asyncio.AbstractEventLoop, run: Run, terminals: Sequence[int]) -> None:
+    """End the session whose terminal is gone: what is still written there has nowhere to go, and must not fail."""
+    from spicereplay.live.errand import Outcome
+
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in terminals:
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+    loop.call_soon_threadsafe(run.end, Outcome.INTERRUPTED)
 
 
 async def _watched(run: Run, shows: Shows, flight: FlightRecorder | None) -> Outcome | None:
@@ -347,10 +364,15 @@ class Teller:
             try:
                 out.write("".join(f"{line}\n" for line in lines))
                 out.flush()
-            except OSError:
-                # Its reader, its terminal or the room on its disk is gone.
+            except BrokenPipeError:
                 self._gone()
                 return
+            except OSError as error:
+                if out is not sys.stdout:
+                    return
+                # A disk that is full: what the session is for goes on.
+                drop_output()
+                complain(f"events are printed no more: {error.strerror or error}")
 
 
 def _as_json(event: Event) -> str:

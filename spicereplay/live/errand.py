@@ -19,6 +19,7 @@ from spicereplay.live.events import Flap, Linked, Noticed, Screenshot, SessionBe
 from spicereplay.live.keys import SHIFT
 from spicereplay.live.script import Button, Key, Move, Quit, Resize, Shoot, Timed, Type
 from spicereplay.live.session import LiveSession
+from spicereplay.recording.whole_file import whole_file
 from spicereplay.replay.picture import opaque
 
 STROKE_S: Final = 0.01
@@ -143,12 +144,16 @@ class Run:
     async def _shoot(self, path: Path) -> None:
         screens = await asyncio.wrap_future(self.session.screen.ask(_screens))
         for place, data in await asyncio.to_thread(_pictures, path, screens):
-            place.write_bytes(data)
+            try:
+                await asyncio.to_thread(_write, place, data)
+            except OSError as error:
+                self._note(f"no picture: {error.filename}: {error.strerror}", "screenshot")
+                continue
             self.session.tell(Screenshot(time_ns=self.session.clock.now_ns(), path=str(place)))
 
     def _shoot_last(self, path: Path) -> None:
         for place, data in _pictures(path, self.session.screen.ask(_screens).result()):
-            place.write_bytes(data)
+            _write(place, data)
 
     # --- actions ---------------------------------------------------------------------------------------
 
@@ -215,14 +220,23 @@ class Run:
                         inputs.button(button, down=False, now_ns=now())
         self.session.send()
 
-    def _note(self, text: str) -> None:
+    def _note(self, text: str, source: str = "script") -> None:
         now = self.session.clock.now_ns()
-        self.session.tell(Noticed(time_ns=now, severity="warn", source="script", code="script", text=text))
+        self.session.tell(Noticed(time_ns=now, severity="warn", source=source, code=source, text=text))
 
 
 def _screens(model: DisplayModel) -> list[tuple[int, Screen]]:
     found = ((channel_id, model.screen(channel_id)) for channel_id in sorted(model.channels))
     return [(channel_id, screen) for channel_id, screen in found if screen is not None]
+
+
+def _write(place: Path, data: bytes) -> None:
+    """Write a picture whole or not at all. Raises `OSError`, which names it."""
+    try:
+        with whole_file(place) as file:
+            file.write(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from None
 
 
 def _pictures(path: Path, screens: list[tuple[int, Screen]]) -> list[tuple[Path, bytes]]:

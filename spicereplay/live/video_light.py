@@ -20,7 +20,9 @@ from spicereplay.units import NS_PER_S
 RECENT_NS: Final = 5 * NS_PER_S
 """So long after the last stream the light is amber."""
 RATE_NS: Final = 2 * NS_PER_S
-"""Frames of that long make up the rate that is shown."""
+"""Frames of that long make up the rate that is shown, of a younger stream those of its life …"""
+LEAST_RATE_NS: Final = NS_PER_S // 2
+"""… but its first frame does not make it a fast one."""
 MOST_ENDED: Final = 4096
 """Ends that are remembered per channel, for the window of the rule."""
 
@@ -168,6 +170,7 @@ class VideoLight:
 
 def _shown(stream: _Open, now_ns: int) -> StreamShown:
     created = stream.created
+    age_ns = max(0, now_ns - created.time_ns)
     lately = sum(1 for at in stream.lately if at > now_ns - RATE_NS)
     return StreamShown(
         channel_id=created.channel_id,
@@ -177,7 +180,7 @@ def _shown(stream: _Open, now_ns: int) -> StreamShown:
         height=created.height,
         frames=stream.frames,
         failed=stream.failed,
-        rate=lately / (RATE_NS / NS_PER_S),
-        age_s=max(0.0, (now_ns - created.time_ns) / NS_PER_S),
+        rate=lately * NS_PER_S / min(RATE_NS, max(age_ns, LEAST_RATE_NS)),
+        age_s=age_ns / NS_PER_S,
         backend=stream.backend,
     )

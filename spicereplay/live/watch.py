@@ -6,7 +6,9 @@ The widgets here only place what `watch_text` draws of what `view` knows.
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
@@ -93,7 +95,7 @@ class WatchApp(App[None]):
     #curves, #notices {{ width: 1fr; }}
     #network, #decoding {{ height: 1fr; }}
     #filter {{ height: 1; border: none; padding: 0 1; background: #1c2430; display: none; }}
-    Footer {{ background: #1c2430; }}
+    Footer {{ background: #1c2430; padding: 0 1; }}
     .tall #top {{ height: 9; }}
     .tall #status {{ height: 4; margin: 1 1 0 1; }}
     .tall #header {{ margin-bottom: 1; }}
@@ -142,8 +144,17 @@ class WatchApp(App[None]):
         if view is None:
             self.exit()
             return
+        if not self._takes():
+            return
         for panel in self.query(Panel):
             panel.show(view)
+
+    def _takes(self) -> bool:
+        """Say whether the terminal takes more: Textual waits for one that does not, and the session with it."""
+        file = sys.__stderr__
+        if self.is_headless or file is None:
+            return True
+        return bool(select.select([], [file], [], 0)[1])
 
     def _messages(self, view: View, width: int, height: int) -> Text:
         return watch_text.messages(view, width, height, self._pattern)

@@ -237,6 +237,23 @@ def test_it_ends_when_told_to(fixtures_script: Script, tmp_path: Path) -> None:
     assert (tmp_path / "screen-000001.png").exists()
 
 
+def test_a_picture_that_cannot_be_written_is_told_and_ends_nothing(
+    fixtures_script: Script, tmp_path: Path
+) -> None:
+    async def go() -> tuple[Outcome | None, list[Event]]:
+        async with served(fixtures_script, linger_s=30.0) as port:
+            session = LiveSession(target(port), manner=PATIENT)
+            events = session.subscribe()
+            errand = Errand(duration_s=0.8, every_s=0.1, folder=tmp_path / "gone")
+            return await Run(session, errand).carry_out(), all_of(events)
+
+    outcome, events = asyncio.run(go())
+    assert outcome is Outcome.DURATION
+    told = [event.text for event in events if isinstance(event, Noticed) and event.source == "screenshot"]
+    assert len(told) > 1
+    assert told[0].startswith(f"no picture: {tmp_path / 'gone'}")
+
+
 # --- the link stage goes wrong ----------------------------------------------------------------------------
 
 KEY = TicketKey.generate()

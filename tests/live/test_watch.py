@@ -99,6 +99,16 @@ def test_a_negative_lifetime_counts_as_none():
     assert state.view(at(12)).video.flap.mean_lifetime_s == pytest.approx(8 / 3)
 
 
+def test_a_young_stream_is_not_shown_at_half_its_speed():
+    """Streams of a flapping video are seldom older than the two seconds that the rate looks back."""
+    state = scene.began()
+    created(state, 10, 7)
+    for number in range(25):
+        frame(state, 10.02 + number / 25, 7)
+    (stream,) = state.view(at(11)).video.streams
+    assert stream.rate == 25.0
+
+
 def test_a_stream_shows_its_codec_size_frames_rate_age_and_decoder():
     state = scene.began()
     created(state, 10, 7, "vp8", width=320, height=200)
