@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from spicereplay.analysis import schema
 from spicereplay.analysis.columns import (
@@ -73,16 +74,11 @@ def _acks(session: SessionLog, log: ChannelLog, origin_ns: int) -> pd.DataFrame:
     if not len(rows):
         return schema.empty("acks")
     syncs, said = fields(index, ClientCommon.ACK_SYNC)
-    # A generation of which bytes are missing is not one, and neither is what came before the first.
-    generations = np.append(
-        np.where(present(index, syncs, ClientCommon.ACK_SYNC), said["generation"], -1), -1
-    )
-    generation = generations[np.searchsorted(syncs, rows, "right") - 1].astype(np.int64)
+    generations = _in_force(said["generation"], present(index, syncs, ClientCommon.ACK_SYNC))
+    generation = generations[np.searchsorted(syncs, rows, "right") - 1]
     windows, granted = fields(log.server, ServerCommon.SET_ACK)
-    whole = present(log.server, windows, ServerCommon.SET_ACK)
-    window = np.append(np.where(whole, granted["window"], -1), -1)[
-        np.searchsorted(log.server.time_ns[windows], index.time_ns[rows], "right") - 1
-    ].astype(np.int64)
+    offered = _in_force(granted["window"], present(log.server, windows, ServerCommon.SET_ACK))
+    window = offered[np.searchsorted(log.server.time_ns[windows], index.time_ns[rows], "right") - 1]
     outstanding = np.full(len(rows), -1, np.int64)
     for term in _terms(log):
         inside = slice(*np.searchsorted(index.time_ns[rows], (term.start_ns, term.until_ns)))
@@ -102,6 +98,11 @@ def _acks(session: SessionLog, log: ChannelLog, origin_ns: int) -> pd.DataFrame:
             "outstanding": nullable(outstanding, outstanding >= 0),
         },
     )
+
+
+def _in_force(values: npt.NDArray[np.generic], whole: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the values; -1 for those of which bytes are missing, and a last one for what is before the first."""
+    return np.append(np.where(whole, values.astype(np.int64), -1), -1)
 
 
 def ack_stalls(sessions: Sequence[SessionLog], origin_ns: int) -> pd.DataFrame:
