@@ -194,7 +194,8 @@ def connect(
         target = replace(target, ca=_read(ca, 4 * MIB))
     if host_subject is not None:
         target = replace(target, host_subject=host_subject)
-    if (through := proxy or os.environ.get(PROXY)) and target.proxy is None:
+    through = proxy or ("" if target.proxy is not None else os.environ.get(PROXY, ""))
+    if through:
         from spicereplay.live.target import parse_proxy
 
         target = replace(target, proxy=parse_proxy(through))
@@ -220,8 +221,7 @@ def connect(
     shows = Shows(headless, record, _flight(snapshot_interval, snapshot_keep, snapshot_dir), output)
     recorder = _recorder(record, rotate, capture_format, time.time_ns(), file, force=force)
     if file.delete and not keep_file:
-        Path(where).unlink(missing_ok=True)
-        complain(f"{where} asked to be deleted, and is; --keep-file keeps it")
+        _delete(Path(where))
     outcome = _with_password(file, new_session, errand, recorder, shows)
     if outcome is Outcome.INTERRUPTED:
         complain("interrupted")
@@ -406,6 +406,16 @@ def _target(where: str) -> ViewerFile:
     for remark in file.remarks:
         complain(remark)
     return file
+
+
+def _delete(path: Path) -> None:
+    """Delete a file that asks for it, once all that was asked for is known to be possible."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        complain(f"{path} asked to be deleted, and cannot be: {error.strerror}")
+    else:
+        complain(f"{path} asked to be deleted, and is; --keep-file keeps it")
 
 
 def _password(file: Path | None) -> Secret | None:

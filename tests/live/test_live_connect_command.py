@@ -126,10 +126,21 @@ def test_a_viewer_file_is_deleted_where_it_asks_for_that(port: int, tmp_path: Pa
     kept = run(path, "--headless", "--duration", "0.3", "--keep-file")
     assert kept.returncode == 0, kept.stderr
     assert path.exists()
+    for wrong in (("--record", path), ("--capture-format", "avi")):
+        assert run(path, "--headless", *wrong).returncode == 2
+        assert path.exists(), "its password is for one use, and was not used"
     done = run(path, "--headless", "--duration", "0.3")
     assert done.returncode == 0, done.stderr
     assert not path.exists()
     assert "asked to be deleted" in done.stderr
+
+
+def test_the_proxy_of_the_command_line_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "vm.vv"
+    path.write_text("[virt-viewer]\ntype=spice\nhost=h\nport=1\nproxy=http://127.0.0.1:1\n")
+    assert "proxy 127.0.0.1:1: connection refused" in run(path, "--headless").stderr
+    done = run(path, "--headless", "--proxy", "http://127.0.0.1:2")
+    assert "proxy 127.0.0.1:2: connection refused" in done.stderr
 
 
 def test_a_password_file(port: int, tmp_path: Path) -> None:
