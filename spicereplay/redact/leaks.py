@@ -11,6 +11,7 @@ whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,8 @@ Words = npt.NDArray[np.uint64]
 
 WINDOW: Final = 8
 """Bytes that must be the same to count as found again."""
-_MAP_BITS: Final = 27
+_LEAST_MAP_BITS, _MAP_BITS = 16, 27
+_MARKS_PER_BYTE: Final = 32
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _BLOCK: Final = MIB
 _FEW_VALUES: Final = 3
@@ -58,36 +60,81 @@ Pieces = Callable[[], Iterable[tuple[bytes, bytes, bool]]]
 
 def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]]) -> set[bytes]:
     """Return every eight bytes of what was replaced that are somewhere in `outputs`."""
-    marks = np.zeros(1 << _MAP_BITS, np.bool_)
-    for words in _telling_blocks(pieces()):
-        marks[_hashes(words)] = True
+    total = sum(len(old) for old, _, _ in pieces())
+    shift = np.uint64(64 - min(max((_MARKS_PER_BYTE * total).bit_length(), _LEAST_MAP_BITS), _MAP_BITS))
+    marks = np.zeros(1 << (64 - int(shift)), np.bool_)
+    for batch in _batches(pieces()):
+        marks[_hashes(batch.telling(), shift)] = True
     suspects: list[Words] = []
     for data in outputs():
         for block in _blocks(data):
             words = windows(block)
-            suspects.append(np.unique(words[marks[_hashes(words)]]))
+            suspects.append(np.unique(words[marks[_hashes(words, shift)]]))
     seen = np.unique(np.concatenate(suspects)) if suspects else np.empty(0, np.uint64)
+    if not len(seen):
+        return set()
     found: list[Words] = []
     made: list[Words] = []
-    for old, new, textual in pieces():
-        for words in _telling_blocks([(old, new, textual)]):
-            found.append(np.unique(words[_among(words, seen)]))
-        words = windows(new)
-        made.append(np.unique(words[_among(words, seen)]))
+    for batch in _batches(pieces()):
+        told, new = batch.telling(), batch.made()
+        found.append(np.unique(told[_among(told, seen)]))
+        made.append(np.unique(new[_among(new, seen)]))
     if not found:
         return set()
     kept = np.setdiff1d(np.concatenate(found), np.concatenate(made))
     return {int(word).to_bytes(WINDOW, "little") for word in kept}
 
 
-def _telling_blocks(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[Words]:
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Pieces one after the other, all of them text or none, and all as long as what replaces them or none."""
+
+    olds: list[bytes]
+    news: list[bytes]
+    textual: bool
+    alike: bool
+
+    def telling(self) -> Words:
+        """Return the windows of what was replaced that tell something, none of them over the end of a piece."""
+        old = b"".join(self.olds)
+        words = windows(old)
+        kept = _inside(self.olds, len(words))
+        if self.alike and len(words):
+            kept &= _mostly_changed(old, b"".join(self.news))
+        return telling(words[kept], textual=self.textual)
+
+    def made(self) -> Words:
+        """Return the windows of what replaces them."""
+        words = windows(b"".join(self.news))
+        return words[_inside(self.news, len(words))]
+
+
+def _batches(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[_Batch]:
+    """Put pieces together, as most are small, and cut those that are not so that every window is in one of them."""
+    open_batches: dict[tuple[bool, bool], tuple[_Batch, int]] = {}
     for old, new, textual in pieces:
-        for start in range(0, len(old), _BLOCK):
-            stop = start + _BLOCK + WINDOW - 1
-            words = windows(old[start:stop])
-            if len(old) == len(new) and len(words):
-                words = words[_mostly_changed(old[start:stop], new[start:stop])]
-            yield telling(words, textual=textual)
+        alike = len(old) == len(new)
+        for start in range(0, max(len(old), len(new), 1), _BLOCK):
+            part = slice(start, start + _BLOCK + WINDOW - 1)
+            batch, size = open_batches.get((textual, alike)) or (_Batch([], [], textual, alike), 0)
+            batch.olds.append(old[part])
+            batch.news.append(new[part])
+            size += len(old[part])
+            if size >= _BLOCK:
+                yield batch
+                open_batches.pop((textual, alike), None)
+            else:
+                open_batches[textual, alike] = batch, size
+    yield from (batch for batch, _ in open_batches.values())
+
+
+def _inside(pieces: list[bytes], count: int) -> npt.NDArray[np.bool_]:
+    """Say of each window over pieces put together whether it lies in one of them."""
+    kept = np.ones(count, np.bool_)
+    ends = np.cumsum([len(piece) for piece in pieces])[:-1]
+    across = ends[:, None] - np.arange(1, WINDOW)
+    kept[across[(across >= 0) & (across < count)]] = False
+    return kept
 
 
 def _mostly_changed(old: bytes, new: bytes) -> npt.NDArray[np.bool_]:
@@ -104,8 +151,8 @@ def _blocks(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         yield data[start : start + _BLOCK + WINDOW - 1]
 
 
-def _hashes(words: Words) -> Words:
-    return (words * _MULTIPLIER) >> np.uint64(64 - _MAP_BITS)
+def _hashes(words: Words, shift: np.uint64) -> Words:
+    return (words * _MULTIPLIER) >> shift
 
 
 def _among(words: Words, known: Words) -> npt.NDArray[np.bool_]:

@@ -188,9 +188,14 @@ def _message(
             secrets.payloads.append(body[:16])
         case (3, True, 101):
             secrets.keys += body[:1]
-        case ((8 | 9 | 10 | 11), _, 101):
-            # Headers of usbredir packets and webdav frames are in front.
-            secrets.payloads.append(body[64:])
+        case (9, _, 101):
+            _usbredir(body, secrets)
+        case (11, _, 101):
+            head, end, rest = body.partition(b"\r\n\r\n")
+            secrets.payloads.append(rest if end else body[64:])
+            secrets.texts |= {word for word in head.split(b" ")[1:2] if word.startswith(b"/")}
+        case ((8 | 10), _, 101):
+            secrets.payloads.append(body)
         case (2, False, (122 | 126)) if pictures:
             secrets.pictures.append(body[32:])
         case (2, False, (302 | 303 | 304 | 305 | 307 | 311 | 312)) if pictures:
@@ -199,13 +204,22 @@ def _message(
             secrets.pictures.append(body[48:])
 
 
+def _usbredir(body: bytes, secrets: Secrets) -> None:
+    """Take what devices and guest said, and who implements it; other packets are numbers."""
+    kind = int.from_bytes(body[:4], "little")
+    if 100 <= kind <= 104:
+        secrets.payloads.append(body[22:])
+    elif kind == 0:
+        secrets.texts.add(body[12:76].rstrip(b"\0"))
+
+
 def _agent(stream: bytes, secrets: Secrets) -> None:
     at = 0
     while at + 20 <= len(stream):
         kind, size = struct.unpack_from("<4xI8xI", stream, at)
         body = stream[at + 20 : at + 20 + size]
         if kind == CLIPBOARD:
-            secrets.texts.add(body[8:])
+            secrets.texts |= {body[4:], body[8:]}  # without a selection, and with one
         elif kind == FILE_XFER_START:
             names = [line[5:] for line in body[4:].splitlines() if line.startswith(b"name=")]
             secrets.texts |= set(names)
@@ -229,7 +243,7 @@ def found_again(target: Path, secrets: Secrets) -> list[str]:
     if len(set(secrets.keys)) > 1 and len(secrets.keys) >= SHORTEST:
         needles |= {secrets.keys: secrets.keys}
         needles |= {_keys_on_the_wire(secrets.keys): secrets.keys}
-    words, seen = _windows(secrets.payloads), _windows(secrets.pictures)
+    words, seen = _windows(secrets.payloads), _of_no_flat_area(_windows(secrets.pictures))
     for name, data in contents(target):
         parts = [(name, data), (f"the name {name}", name.encode())]
         if name.endswith(".png"):
@@ -237,7 +251,7 @@ def found_again(target: Path, secrets: Secrets) -> list[str]:
         for where, part in parts:
             found += [f"{where}: {needle!r}" for needle in needles if needle in part]
             again = np.intersect1d(_windows([part]), words)
-            found += [f"{where}: {int(word).to_bytes(8, 'little').hex()}" for word in again[:5]]
+            found += [f"{where}: {int(word).to_bytes(8, 'little').hex()}" for word in again[:50]]
             found += [f"{where}: {piece.hex()} of a picture" for piece in _threes(part, seen)]
         if data[:4] == b"\x0a\x0d\x0d\x0a":
             now = Secrets()
@@ -276,6 +290,12 @@ def _threes(part: bytes, seen: np.ndarray) -> list[bytes]:
         starts = np.flatnonzero(known[: -2 * WINDOW] & known[WINDOW:-WINDOW] & known[2 * WINDOW :])
         found += [part[at + n : at + n + 3 * WINDOW] for n in starts[:3].tolist()]
     return found
+
+
+def _of_no_flat_area(words: np.ndarray) -> np.ndarray:
+    """Leave out the windows of which two bits in three are the same: so QUIC codes an area of any one colour."""
+    ones = np.unpackbits(words.view(np.uint8).reshape(-1, WINDOW), axis=1).sum(axis=1)
+    return words[(ones > 8 * WINDOW // 3) & (ones < 16 * WINDOW // 3)]
 
 
 def _windows(parts: list[bytes]) -> np.ndarray:

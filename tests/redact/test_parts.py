@@ -182,3 +182,14 @@ def test_what_is_left_over_is_found_and_padding_is_not() -> None:
     }
     long = b"a" * (1 << 20) + b"swordfish"
     assert b"wordfish" in left_over(lambda: pieces, lambda: [long])
+
+
+def test_many_small_pieces_are_searched_each_on_its_own() -> None:
+    pieces = [(b"%07d" % n, bytes(7), True) for n in range(300_000)]
+    across = pieces[4][0][3:] + pieces[5][0][:4]
+    assert left_over(lambda: pieces, lambda: [across, bytes(9)]) == set()
+    pieces.insert(200_000, (b"swordfish", bytes(9), True))
+    pieces.append((b"longer than what it is now", b"short", False))
+    found = left_over(lambda: pieces, lambda: [b"xx swordfish xx", b"it is no"])
+    assert found == {b"swordfis", b"wordfish", b"it is no"}
+    assert left_over(list, lambda: [b"anything at all"]) == set()

@@ -6,20 +6,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from redact.talk import SECRETS, VM, Talk, write_secrets
 from typer.testing import CliRunner
 
 from spicereplay.analysis.timeline import Tables
-from spicereplay.capture.connection import Endpoint
-from spicereplay.capture.frames import path, tcp_frame
 from spicereplay.capture.writer import PcapngWriter
 from spicereplay.cli.app import app
 from spicereplay.errors import NoSpiceError, OutputExistsError, UsageError
-from spicereplay.protocol import agent
 from spicereplay.protocol.enums import ChannelType, Side
-from spicereplay.protocol.messages import common, inputs, main
+from spicereplay.protocol.messages import common, main
 from spicereplay.protocol.registry import iter_declarations
-from spicereplay.protocol.wire import Message, build
-from spicereplay.recording.handshake import FILLER_KEY
+from spicereplay.protocol.wire import Message
 from spicereplay.redact import redact as module
 from spicereplay.redact.messages import ELSEWHERE, PLAIN, REPLACED
 from spicereplay.redact.redact import RedactionFailed, redact
@@ -136,93 +133,12 @@ def test_every_message_is_decided_about() -> None:
 
 # --- a capture full of secrets ------------------------------------------------------------------------------
 
-CLIENT, SERVER = Endpoint("10.20.30.40", 50_123), Endpoint("10.20.30.41", 5930)
-VM, HOST, TEXT = "accounting-vm-7", "kvm12.corp.internal", "launch code 8431-xk"
-SECRETS = [
-    VM.encode(),
-    HOST.encode(),
-    TEXT.encode(),
-    b"O=Corp, CN=kvm12",
-    bytes([10, 20, 30, 40]),
-    bytes([10, 20, 30, 41]),
-    b"10.20.30.41",
-    b"tell nobody",
-    b"intranet",
-    bytes(range(100, 116)),
-    b"\x77" * 120 + b"ticket",
-]
-
-
-class Talk:
-    """Writes one TCP connection as it would be captured, in packets of Ethernet."""
-
-    def __init__(self, writer: PcapngWriter, channel: ChannelType, port: int) -> None:
-        self.writer = writer
-        self.time_ns = 1_700_000_000_000_000_000 + port
-        client = Endpoint(CLIENT.address, port)
-        self.ways = {Side.CLIENT: path(client, SERVER), Side.SERVER: path(SERVER, client)}
-        self.sequence = {Side.CLIENT: 100, Side.SERVER: 900}
-        caps = struct.pack("<I", 0b1011)
-        mess = struct.pack("<IBBIII", 0, channel, 0, 1, 0, 18) + caps
-        reply = struct.pack("<I162sIII", 0, FILLER_KEY, 1, 0, 178) + caps
-        self.send(Side.CLIENT, b"REDQ" + struct.pack("<III", 2, 2, len(mess)) + mess)
-        self.send(Side.SERVER, b"REDQ" + struct.pack("<III", 2, 2, len(reply)) + reply)
-        self.send(Side.CLIENT, struct.pack("<I", 1) + b"\x77" * 120 + b"ticket\0\0")
-        self.send(Side.SERVER, bytes(4))
-
-    def send(self, side: Side, data: bytes, again: bytes | None = None) -> None:
-        """Send bytes; `again` are the bytes of a retransmission."""
-        for payload in (data, *(() if again is None else (again,))):
-            self.time_ns += 1_000_000
-            frame = tcp_frame(
-                self.ways[side],
-                payload,
-                sequence=self.sequence[side],
-                acknowledgement=self.sequence[side.other],
-                flags=0x18,
-            )
-            self.writer.write(frame, self.time_ns, comment="tell nobody")
-        self.sequence[side] += len(data)
-
-    def say(self, side: Side, *messages: Message, again: bool = False) -> None:
-        """Send messages with mini headers."""
-        for message in messages:
-            body = build(message)
-            spoken = [t for t in message.TYPES if type(t).__name__.startswith(side.name.capitalize())]
-            data = struct.pack("<HI", spoken[0], len(body)) + body
-            self.send(side, data, data if again else None)
-
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     """A capture in which something private is in every corner."""
     target = tmp_path / "secrets.pcapng"
-    with target.open("wb") as file:
-        writer = PcapngWriter(file, interface="intranet", hardware="intranet", comment="tell nobody")
-        # A question for a name, which is no SPICE.
-        writer.write(b"\2" * 12 + b"\x08\x06" + b"intranet".ljust(46, b"\0"), 1_699_999_999_000_000_000)
-        talk = Talk(writer, ChannelType.MAIN, CLIENT.port)
-        talk.say(
-            Side.SERVER,
-            main.Init(7, 1, main.MouseMode(3), main.MouseMode(2), 1, 10, 5000, 0),
-            main.Name(VM.encode() + b"\0"),
-            main.Uuid(bytes(range(100, 116))),
-            common.Notify(1, 1, 1, 0, f"{VM} is low on memory".encode(), b"\0"),
-            common.Notify(2, 1, 1, 0, b"keyboard channel is insecure", b"\0"),
-            common.Notify(3, 1, 1, 0, b"lost 10.20.30.41", b"\0"),
-            main.MigrateSwitchHost(5930, 5931, HOST.encode() + b"\0", b"O=Corp, CN=kvm12\0"),
-        )
-        talk.say(Side.CLIENT, main.AgentStart(10))
-        for data in agent.slices(agent.Clipboard(None, 1, TEXT.encode())):
-            talk.say(Side.CLIENT, main.AgentData(data), again=True)
-        start = f"[vdagent-file-xfer]\nname={TEXT}.odt\nsize=12\n\0".encode()
-        for record in (agent.FileXferStart(4, start), agent.FileXferData(4, 12, b"tell nobody!")):
-            for data in agent.slices(record):
-                talk.say(Side.CLIENT, main.AgentData(data))
-        keys = Talk(writer, ChannelType.INPUTS, CLIENT.port + 1)
-        keys.say(Side.SERVER, inputs.Init(0))
-        for code in (0x1E, 0x30, 0x2E, 0x48E0):
-            keys.say(Side.CLIENT, inputs.KeyDown(code), inputs.KeyUp(code | 0x80))
+    write_secrets(target)
     return target
 
 
