@@ -10,12 +10,22 @@ from spicereplay.defects import DefectLog
 
 
 class Endpoint(NamedTuple):
-    """An address and port; the address is in its usual text form, IPv6 without brackets."""
+    """An address and port; the address is in its usual text form, IPv6 without brackets.
+
+    For a Unix socket it is the absolute path, and the port 0.
+    """
 
     address: str
     port: int
 
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a Unix socket's."""
+        return self.address.startswith("/")
+
     def __str__(self) -> str:
+        if self.is_path:
+            return self.address
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 

@@ -25,11 +25,16 @@ def tap(
         str,
         typer.Argument(
             metavar="LISTEN",
-            help="Where clients connect: PORT (on 127.0.0.1), ADDRESS:PORT, [ADDRESS]:PORT; port 0: a free one.",
+            help="Where clients connect: PORT (on 127.0.0.1; 0: a free one), ADDRESS:PORT, [ADDRESS]:PORT, /PATH.",
             show_default=False,
         ),
     ],
-    to: Annotated[str, typer.Option("--to", metavar="HOST:PORT", help="The server.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="HOST:PORT", help="The server; /PATH of a Unix socket, too.", show_default=False
+        ),
+    ],
     record: Annotated[
         Path,
         typer.Option(

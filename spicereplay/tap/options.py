@@ -25,15 +25,17 @@ _ROTATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([KMG]i?B?|s|min|h)")
 
 
 def parse_place(text: str, *, host: str | None = None) -> Endpoint:
-    """Return the place that `HOST:PORT`, `[ADDRESS]:PORT` or, where there is a `host`, `PORT` means.
+    """Return the place that `HOST:PORT`, `[ADDRESS]:PORT`, a path or, where there is a `host`, `PORT` means.
 
-    Raises `UsageError`.
+    What has a slash in it is the path of a Unix socket. Raises `UsageError`.
     """
+    if "/" in text:
+        return Endpoint(str(Path(text).expanduser().absolute()), 0)
     found = _PLACE.fullmatch(text.strip())
     name = (found[1] or found[2] or host) if found else None
     if found is None or name is None or int(found[3]) > 0xFFFF:
-        forms = "HOST:PORT or [ADDRESS]:PORT" + (" or PORT" if host else "")
-        raise UsageError(f"{text!r} is no place; it needs to be {forms}")
+        forms = "HOST:PORT, [ADDRESS]:PORT" + (", PORT" if host else "")
+        raise UsageError(f"{text!r} is no place; it needs to be {forms} or the /PATH of a Unix socket")
     return Endpoint(name, int(found[3]))
 
 
@@ -106,8 +108,11 @@ def routes_of(
         call if to_tls else None,
         subject,
     )
-    if tls_listen is None:
-        return (plain,)
-    behind = server if tls_to is None else parse_place(tls_to)
-    secure = Route(parse_place(tls_listen, host=LOOPBACK), behind, accept, call, subject)
-    return (plain, secure)
+    routes: tuple[Route, ...] = (plain,)
+    if tls_listen is not None:
+        behind = server if tls_to is None else parse_place(tls_to)
+        routes += (Route(parse_place(tls_listen, host=LOOPBACK), behind, accept, call, subject),)
+    for route in routes:
+        if (route.accept and route.listen.is_path) or (route.call and route.to.is_path):
+            raise UsageError("SPICE on a Unix socket has no TLS")
+    return routes

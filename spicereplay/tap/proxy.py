@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import resource
 import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from spicereplay.capture.connection import Endpoint
@@ -61,7 +63,7 @@ class Route:
     """Where clients come in, and where they are led."""
 
     listen: Endpoint
-    """Port 0: the system chooses one."""
+    """Port 0: the system chooses one, but for the path of a Unix socket."""
     to: Endpoint
     """The address may be a name."""
     accept: ssl.SSLContext | None = None
@@ -139,6 +141,8 @@ class Tap:
         self._most, self._limits = most_connections, limits
         self._tasks: set[asyncio.Task[None]] = set()
         self._full = False
+        self._locals = 0
+        """Clients that came by a Unix socket, which has no names for them."""
         self._failure: asyncio.Future[None] | None = None
         self.connections = 0
         """How many there have been."""
@@ -169,12 +173,15 @@ class Tap:
     async def _listen(self, route: Route, stack: contextlib.AsyncExitStack) -> Endpoint:
         loop = asyncio.get_running_loop()
         sockets = await _listeners(route.listen)
+        if route.listen.is_path:
+            stack.callback(Path(route.listen.address).unlink, missing_ok=True)
         for listener in sockets:
             stack.callback(listener.close)
             accepting = loop.create_task(self._accept_all(route, listener))
             accepting.add_done_callback(self._finished)
             stack.callback(accepting.cancel)
-        place = Endpoint(route.listen.address, int(sockets[0].getsockname()[1]))
+        at = route.listen
+        place = at if at.is_path else Endpoint(at.address, int(sockets[0].getsockname()[1]))
         secure = " in TLS" if route.accept else ""
         behind = " in TLS" if route.call else ""
         facts = {"host": place.address, "port": place.port, "tls": bool(route.accept)}
@@ -194,14 +201,17 @@ class Tap:
                 self._refuse(None, f"no connection can be taken: {error.strerror}")
                 await asyncio.sleep(TROUBLE_SECONDS)
                 continue
+            if route.listen.is_path:
+                self._locals += 1
+            client = Endpoint("unix", self._locals) if route.listen.is_path else _endpoint(name)
             if len(self._tasks) >= self._most:
                 accepted.close()
                 if not self._full:
-                    self._refuse(_endpoint(name), f"there are {self._most:,} connections; more are not taken")
+                    self._refuse(client, f"there are {self._most:,} connections; more are not taken")
                 self._full = True
                 continue
             self._full = False
-            task = loop.create_task(self._connection(route, accepted, _endpoint(name)))
+            task = loop.create_task(self._connection(route, accepted, client))
             self._tasks.add(task)
             task.add_done_callback(self._finished)
 
@@ -251,11 +261,12 @@ class Tap:
                 if wrong is not None:
                     self._refuse(client, f"{route.to}: {wrong}")
                     return
-            await self._pass(client, ours, theirs)
+            await self._pass(client, route, ours, theirs)
 
-    async def _pass(self, client: Endpoint, ours: _End, theirs: _End) -> None:
+    async def _pass(self, client: Endpoint, route: Route, ours: _End, theirs: _End) -> None:
         self.connections += 1
-        server = _endpoint(theirs.writer.get_extra_info("peername"))
+        peer = theirs.writer.get_extra_info("peername")
+        server = route.to if route.to.is_path else _endpoint(peer)
         mask, began_ns = WireMask(self._limits), self._clock()
         label = f"connection {self.connections}: {client} → {server}"
         sink = self._recorder.connection(client, server, label, began_ns, mask=mask)
@@ -363,6 +374,8 @@ def _endpoint(name: Any) -> Endpoint:
 
 async def _listeners(place: Endpoint) -> list[socket.socket]:
     """Listen on every address of `place`, all on one port. Raises `UsageError`."""
+    if place.is_path:
+        return [_local_listener(place.address)]
     loop = asyncio.get_running_loop()
     opened: list[socket.socket] = []
     try:
@@ -382,6 +395,22 @@ async def _listeners(place: Endpoint) -> list[socket.socket]:
     return opened
 
 
+def _local_listener(path: str) -> socket.socket:
+    """Listen on a Unix socket that this user alone may connect to. Raises `UsageError`."""
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UsageError(f"cannot listen on {path}: {error.strerror or error}") from None
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
+
+
 async def _take(accepted: socket.socket, context: ssl.SSLContext | None) -> _End:
     """Return a client's connection, after its TLS handshake. Raises `OSError`."""
     loop = asyncio.get_running_loop()
@@ -397,6 +426,8 @@ async def _call(route: Route) -> _End:
     """Connect to the server. Raises `OSError`."""
     try:
         async with asyncio.timeout(DIAL_SECONDS):
+            if route.to.is_path:
+                return _End(*await asyncio.open_unix_connection(route.to.address, limit=READ_BYTES))
             return _End(
                 *await asyncio.open_connection(
                     *route.to, limit=READ_BYTES, ssl=route.call, happy_eyeballs_delay=HAPPY_EYEBALLS_SECONDS

@@ -22,6 +22,8 @@ from spicereplay.tap.options import parse_place, parse_rotation, parse_size, rou
         ("[2001:db8::1]:5900", Endpoint("2001:db8::1", 5900)),
         ("5900", Endpoint("127.0.0.1", 5900)),
         ("0", Endpoint("127.0.0.1", 0)),
+        ("/run/vm/spice.sock", Endpoint("/run/vm/spice.sock", 0)),
+        ("./spice.sock", Endpoint(str(Path("spice.sock").absolute()), 0)),
     ],
 )
 def test_places(text: str, place: Endpoint) -> None:
@@ -107,3 +109,11 @@ def test_routes(pem: Path) -> None:
 def test_words_that_make_no_sense_together(words: dict[str, Any], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         tls(**words)
+
+
+def test_a_unix_socket_has_no_tls(pem: Path) -> None:
+    for words in ({"to": "/vm.sock", "to_tls": True}, {"listen": "/tap.sock", "certificate": pem}):
+        with pytest.raises(UsageError, match="no TLS"):
+            routes_of(**{"listen": "0", "to": "host:5900", **words})  # type: ignore[arg-type]
+    (route,) = routes_of("/tap.sock", "/vm.sock")
+    assert (str(route.listen), str(route.to)) == ("/tap.sock", "/vm.sock")

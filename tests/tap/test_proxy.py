@@ -187,6 +187,58 @@ def test_bytes_of_any_protocol_pass_and_are_recorded_as_they_are(tmp_path: Path)
     assert both(path) == [(b"\x16" + noise, b"\x16" + noise)]
 
 
+def test_unix_sockets_on_both_sides(tmp_path: Path) -> None:
+    path, listen, to = tmp_path / "x.pcapng", tmp_path / "tap.sock", tmp_path / "vm.sock"
+    told = Told()
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_unix_connection(listen)
+        writer.write(MESS)
+        assert await reader.readexactly(len(REPLY)) == REPLY
+        writer.write(MECHANISM + TICKET)
+        assert await reader.readexactly(len(RESULT + PING)) == RESULT + PING
+        writer.close()
+
+    async def story() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await spice_server(reader, writer)
+            writer.close()
+
+        server = await asyncio.start_unix_server(serve, to)
+        route = Route(Endpoint(str(listen), 0), Endpoint(str(to), 0))
+        async with server:
+            with Recorder.open(path, started_ns=clock()) as recorder:
+                tap = Tap((route,), recorder, told.append, clock=clock)
+                async with tap.listening() as places:
+                    assert places == [route.listen]
+                    assert listen.stat().st_mode & 0o777 == 0o600
+                    await asyncio.gather(ask(), ask())
+                    while sum(event.kind == "closed" for event in told) < 2:
+                        await asyncio.sleep(0.01)
+        assert not listen.exists()
+
+    run(story())
+    texts = {event.text for event in told if event.kind == "connected"}
+    assert texts == {f"unix:{number} connected to {to}" for number in (1, 2)}
+    assert both(path) == [(MESS + MECHANISM + bytes(128), REPLY + RESULT + PING)] * 2
+
+
+def test_a_unix_socket_that_is_in_use_stays(tmp_path: Path) -> None:
+    taken = tmp_path / "tap.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(taken))
+
+        async def story() -> None:
+            route = Route(Endpoint(str(taken), 0), Endpoint(HOST, 1))
+            with Recorder.open(tmp_path / "x.pcapng", started_ns=clock()) as recorder:
+                async with Tap((route,), recorder, lambda _: None, clock=clock).listening():
+                    raise AssertionError("it is taken")
+
+        with pytest.raises(UsageError, match=f"cannot listen on {taken}: Address already in use"):
+            run(story())
+    assert taken.exists()
+
+
 def test_who_does_not_read_slows_the_sender_down_and_nobody_else(tmp_path: Path) -> None:
     sent = 0
 
