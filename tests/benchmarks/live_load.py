@@ -1,6 +1,8 @@
-"""A SPICE server that does nothing but load its client: a video of 1920×1080 in MJPEG, or many small messages.
+"""A SPICE server that does nothing but load its client: videos of 1920×1080 in MJPEG, drawing, many small messages.
 
     python -m benchmarks.live_load video 60        # frames per second; prints its port
+    python -m benchmarks.live_load grain 60        # a film with so much grain that it takes four times the bytes
+    python -m benchmarks.live_load drawing 20e6    # bytes per second of images, QUIC and GLZ by turns
 
 It answers nothing beyond the link stage, and ends when its main channel does.
 """
@@ -17,13 +19,19 @@ from typing import Final
 
 import numpy as np
 import simplejpeg
+from support.lz_encoder import encode_glz
 from support.pictures import picture
+from support.quic_encoder import encode_quic
 
 from spicereplay.protocol import caps
 from spicereplay.protocol.enums import (
     ChannelType,
     ClipType,
+    ImageFlags,
+    ImageScaleMode,
+    ImageType,
     LinkError,
+    RopDescriptor,
     ServerCommon,
     ServerDisplay,
     ServerMain,
@@ -34,7 +42,9 @@ from spicereplay.protocol.enums import (
 )
 from spicereplay.protocol.link import Link
 from spicereplay.protocol.messages import common, display, main
-from spicereplay.protocol.messages.geometry import Clip, Rect
+from spicereplay.protocol.messages.drawing import DisplayBase, QMask
+from spicereplay.protocol.messages.geometry import Clip, Point, Rect
+from spicereplay.protocol.messages.images import BinaryData, Image, ImageDescriptor
 from spicereplay.protocol.ticket import TicketKey
 from spicereplay.protocol.wire import Message, build
 from spicereplay.serve.door import Door
@@ -49,6 +59,10 @@ ACK_WINDOW: Final = 20
 STREAM: Final = 7
 BURST: Final = 50
 """Small messages that are sent at once."""
+DRAWN: Final = (512, 384)
+"""Size of an image that is drawn."""
+GLZ_ID: Final = slice(21, 29)
+"""Where a GLZ image says its number."""
 
 
 def framed(type: int, message: Message) -> bytes:
@@ -57,12 +71,50 @@ def framed(type: int, message: Message) -> bytes:
     return struct.pack("<HI", type, len(body)) + body
 
 
-def frames() -> Iterator[bytes]:
-    """Yield JPEGs of a photo-like picture that moves."""
+def frames(grain: float = 0.0) -> Iterator[bytes]:
+    """Yield JPEGs of a photo-like picture that moves; `grain`: noise in every one, its standard deviation."""
     still = np.ascontiguousarray(picture("photo", WIDTH, HEIGHT)[..., :3])
+    chance = np.random.default_rng(7)
     for number in range(PICTURES):
         moved = np.roll(still, (8 * number, 16 * number), (0, 1))
+        if grain:
+            moved = np.clip(moved + chance.normal(0, grain, (HEIGHT, WIDTH, 1)), 0, 255).astype(np.uint8)
         yield simplejpeg.encode_jpeg(np.ascontiguousarray(moved), quality=QUALITY, colorsubsampling="420")
+
+
+def drawing(type: ImageType, data: bytes, number: int) -> bytes:
+    """Return a DRAW_COPY of an image to one of the places of the screen."""
+    width, height = DRAWN
+    left, top = number * 96 % (WIDTH - width), number * 56 % (HEIGHT - height)
+    return framed(
+        ServerDisplay.DRAW_COPY,
+        display.DrawCopy(
+            DisplayBase(0, Rect(top, left, top + height, left + width), Clip(ClipType.NONE, None)),
+            Image(ImageDescriptor(number, type, ImageFlags(0), width, height), BinaryData(data)),
+            Rect(0, 0, height, width),
+            RopDescriptor.OP_PUT,
+            ImageScaleMode.INTERPOLATE,
+            QMask(0, Point(0, 0), None),
+        ),
+    )
+
+
+def drawings() -> Iterator[bytes]:
+    """Yield drawing messages without end: photos as QUIC, text that scrolls as GLZ which copies from the one before."""
+    photo, text = picture("photo", *DRAWN), picture("text", *DRAWN)
+    quic = [encode_quic(np.roll(photo, 40 * number, 1)) for number in range(4)]
+    first = encode_glz(text, 1)
+    copied = encode_glz(np.roll(text, 16, 0), 2, text, 16 * DRAWN[0])
+    number = 0
+    while True:
+        for data in quic:
+            number += 1
+            yield drawing(ImageType.QUIC, data, number)
+        for turn in range(16):
+            number += 1
+            glz = bytearray(copied if turn % 2 else first)
+            glz[GLZ_ID] = number.to_bytes(8, "big")
+            yield drawing(ImageType.GLZ_RGB, bytes(glz), number)
 
 
 class Load:
@@ -73,7 +125,7 @@ class Load:
         self.key = TicketKey.generate()
         self.over = asyncio.Event()
         self.serving: set[asyncio.Task[None]] = set()
-        self.frames = list(frames()) if kind == "video" else []
+        self.frames = list(frames(10.0 if kind == "grain" else 0.0)) if kind in ("video", "grain") else []
         self.began = time.monotonic()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,18 +191,23 @@ class Load:
         )
         writer.write(framed(ServerDisplay.MARK, display.Mark()))
         number, due = 0, time.monotonic()
+        drawn = drawings()
+        clip = framed(ServerDisplay.STREAM_CLIP, display.StreamClip(STREAM, Clip(ClipType.NONE, None)))
         while not reading.done():
-            if self.kind == "video":
-                frame = self.frames[number % PICTURES]
-                header = display.StreamDataHeader(STREAM, self.mm_time() + 100)
-                writer.write(framed(ServerDisplay.STREAM_DATA, display.StreamData(header, frame)))
-                number, due = number + 1, due + 1 / self.rate
-            else:
-                clip = framed(
-                    ServerDisplay.STREAM_CLIP, display.StreamClip(STREAM, Clip(ClipType.NONE, None))
-                )
-                writer.write(clip * BURST)
-                number, due = number + BURST, due + BURST / self.rate
+            match self.kind:
+                case "messages":
+                    said = clip * BURST
+                    due += BURST / self.rate
+                case "drawing":
+                    said = next(drawn)
+                    due += len(said) / self.rate
+                case _:
+                    header = display.StreamDataHeader(STREAM, self.mm_time() + 100)
+                    frame = self.frames[number % PICTURES]
+                    said = framed(ServerDisplay.STREAM_DATA, display.StreamData(header, frame))
+                    due += 1 / self.rate
+            number += 1
+            writer.write(said)
             await writer.drain()
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
