@@ -15,6 +15,7 @@ import resource
 import signal
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,8 @@ HAPPY_EYEBALLS_SECONDS: Final = 0.25
 TROUBLE_SECONDS: Final = 1.0
 """How often the recorder is asked what it had to leave out."""
 _BACKLOG: Final = 128
+_AT_ONCE: Final = struct.pack("@ii", 1, 0)
+"""What is closed with this SO_LINGER is reset instead of ended. Source: Linux socket(7), struct linger."""
 _OTHER_FILES: Final = 64
 
 
@@ -117,9 +120,12 @@ class _Passage:
         return f"{kind}/{link.channel_id}"
 
     def break_off(self, side: Side) -> None:
-        """Note that `side` broke the connection, and stop listening to the other one."""
+        """Note that `side` broke the connection, and break that to the other one."""
         self.broken = self.broken or side
         for end in self.ends.values():
+            if (made := end.writer.get_extra_info("socket")) is not None:
+                with contextlib.suppress(OSError):
+                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             end.writer.transport.abort()
 
 

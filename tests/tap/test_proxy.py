@@ -272,28 +272,45 @@ def test_who_does_not_read_slows_the_sender_down_and_nobody_else(tmp_path: Path)
     run(story())
 
 
-def test_a_reset_is_handed_on_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["client", "server"])
+def test_a_reset_is_handed_on_as_one(tmp_path: Path, by: str) -> None:
     path = tmp_path / "x.pcapng"
-    gone = asyncio.Event()
 
-    async def suffer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello")
+    async def break_off(writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(*RESET)
+        writer.transport.abort()
+
+    async def suffer(reader: asyncio.StreamReader) -> None:
         with pytest.raises(ConnectionResetError):
-            await reader.readexactly(100)
-        gone.set()
+            await reader.read()
 
     async def story() -> None:
-        async with serving(suffer) as server, tapped(path, server) as (port, told):
+        served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello")
+            await writer.drain()
+            await reader.readexactly(2)
+            try:
+                await (suffer(reader) if by == "client" else break_off(writer))
+            except BaseException as error:
+                served.set_exception(error)
+            else:
+                served.set_result(None)
+
+        async with serving(serve) as server, tapped(path, server) as (port, told):
             reader, writer = await asyncio.open_connection(HOST, port)
             assert await reader.readexactly(5) == b"hello"
-            writer.get_extra_info("socket").setsockopt(*RESET)
-            writer.transport.abort()
+            writer.write(b"hi")
+            await writer.drain()
+            await (break_off(writer) if by == "client" else suffer(reader))
             closed = (await told.wait_for("closed")).facts
-            assert (closed["by"], closed["reset"]) == ("client", True)
+            assert (closed["by"], closed["reset"]) == (by, True)
+            await served
 
     run(story())
     with read_connections(path) as capture:
-        assert capture.connections[0].closed == ("rst", None)
+        assert capture.connections[0].closed == (("rst", None) if by == "client" else (None, "rst"))
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
