@@ -131,19 +131,24 @@ def parse_proxy(text: str) -> Proxy:
     return Proxy(parts.hostname, port or PROXY_PORT, secure, user, _password(parts))
 
 
-def secure_channels(names: str) -> frozenset[ChannelType]:
-    """Return the channels of a list as `secure-channels` has it: names, with `;` or `,` between them, or `all`."""
+def channels_named(names: str) -> tuple[frozenset[ChannelType], list[str]]:
+    """Return the channels of a list as `secure-channels` has it, and its names that are of no channel.
+
+    Names stand with `;` or `,` between them; `all` is every channel. RHEV wrote an `s` before those to be encrypted.
+    """
     found: set[ChannelType] = set()
+    unknown: list[str] = []
+    labels = {channel.label: channel for channel in ChannelType}
+    labels |= {f"s{label}": channel for label, channel in labels.items()}
     for name in names.replace(",", ";").split(";"):
         name = name.strip().lower()
         if name == "all":
-            return EVERY
-        if name:
-            try:
-                found.add(ChannelType.from_label(name))
-            except ValueError:
-                raise UsageError(f"secure channels: {name} is no channel") from None
-    return frozenset(found)
+            found |= EVERY
+        elif name in labels:
+            found.add(labels[name])
+        elif name:
+            unknown.append(name)
+    return frozenset(found), unknown
 
 
 def port_number(text: str, what: str) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 from spicereplay.errors import InputError, UsageError
 from spicereplay.live.secret import Secret
-from spicereplay.live.target import Target, Transport, parse_proxy, port_number, secure_channels
+from spicereplay.live.target import Target, Transport, channels_named, parse_proxy, port_number
 from spicereplay.protocol.enums import ChannelType
 from spicereplay.units import KIB
 
@@ -108,9 +108,12 @@ def parse_viewer_file(text: str, name: str) -> ViewerFile:
             case "proxy":
                 target = replace(target, proxy=parse_proxy(value) if value else None)
             case "secure-channels":
-                target = replace(target, secure_channels=secure_channels(value))
+                secure, unknown = channels_named(value)
+                target = replace(target, secure_channels=secure)
+                remarks += [f"{name}: {key}: {each} is no channel" for each in unknown]
             case "disable-channels":
-                disabled = secure_channels(value)
+                disabled, unknown = channels_named(value)
+                remarks += [f"{name}: {key}: {each} is no channel" for each in unknown]
             case "delete-this-file":
                 delete = value.lower() not in ("", "0", "false")
             case "tls-ciphers":

@@ -276,6 +276,29 @@ def test_killed_it_is_lost_and_what_came_before_is_recorded(tmp_path: Path) -> N
         assert picture_at(found, "end").pixels[:, :, :3].any()
 
 
+def test_one_that_comes_back_is_joined_again_into_the_same_recording(tmp_path: Path) -> None:
+    recorded, shot = tmp_path / "x.pcapng", tmp_path / "x.png"
+    with qemu(tmp_path) as server:
+        where = f"spice://127.0.0.1:{server.port}"
+        client = Client(tmp_path, where, "--record", str(recorded), "--screenshot", str(shot))
+        client.joined(*CHANNELS)
+        server.process.kill()
+    with qemu(tmp_path, port=server.port) as another:
+        until(lambda: [one["event"] for one in client.events()].count("session_began") == 2)
+        another.until_text()
+        time.sleep(1.0)
+        another.stand_still()
+        code, said = client.end()
+        assert code == 130, said
+        assert np.array_equal(picture(shot), another.screen())
+    (lost, *_) = (one for one in client.events() if one["event"] == "disconnected")
+    assert lost["retry_s"] == 1.0
+    assert not lost["wanted"]
+    with replay(recorded) as found:
+        assert len(found.sessions) == 2
+        assert np.array_equal(picture_at(found, "end").pixels[:, :, :3], picture(shot))
+
+
 def test_one_that_is_frozen_does_not_hold_us_up(tmp_path: Path) -> None:
     with qemu(tmp_path) as server:
         server.process.send_signal(signal.SIGSTOP)

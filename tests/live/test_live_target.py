@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spicereplay.errors import InputError, UsageError
 from spicereplay.live.secret import Secret
-from spicereplay.live.target import Proxy, Target, Transport, parse_proxy, parse_target, secure_channels
+from spicereplay.live.target import Proxy, Target, Transport, channels_named, parse_proxy, parse_target
 from spicereplay.live.viewer_file import MOST_BYTES, parse_viewer_file, read_viewer_file
 from spicereplay.protocol.enums import ChannelType
 
@@ -98,14 +98,24 @@ def test_proxies() -> None:
 
 
 def test_which_channels_are_encrypted() -> None:
-    both = Target("h", 1, 2, secure_channels=secure_channels("main;inputs"))
+    both = Target("h", 1, 2, secure_channels=channels_named("main;inputs")[0])
     assert both.secure(ChannelType.MAIN)
     assert not both.secure(ChannelType.DISPLAY)
     assert Target("h", None, 2).secure(ChannelType.DISPLAY)
     assert not Target("h", 1).secure(ChannelType.MAIN)
-    assert secure_channels("all") == frozenset(ChannelType)
-    with pytest.raises(UsageError):
-        secure_channels("main,telepathy")
+    assert channels_named("all") == (frozenset(ChannelType), [])
+    assert channels_named("smain,sinputs") == (frozenset((ChannelType.MAIN, ChannelType.INPUTS)), [])
+    assert channels_named(" Main ;telepathy;") == (frozenset((ChannelType.MAIN,)), ["telepathy"])
+
+
+def test_channels_of_a_file_that_are_none_are_named() -> None:
+    file = parse_viewer_file(f"{VIRT_MANAGER}secure-channels=main;x\ndisable-channels=usbredir;y\n", "a.vv")
+    assert file.target.secure_channels == {ChannelType.MAIN}
+    assert file.disabled == {ChannelType.USBREDIR}
+    assert file.remarks == [
+        "a.vv: secure-channels: x is no channel",
+        "a.vv: disable-channels: y is no channel",
+    ]
 
 
 PROXMOX = r"""[virt-viewer]
