@@ -4,8 +4,8 @@
 
 The server (`benchmarks.live_load`) and the client, `spicereplay connect` as anyone runs it, are processes of their own
 on the loopback. The client decodes everything and records everything; what it decoded is counted from its events.
-Processor time is that of the client's process with all its threads, from /proc. Writes the beginning of `reports/live.md`, up to its first heading of the second level. Nothing here
-is a test.
+Processor time is that of the client's process with all its threads, from /proc. Writes the beginning of
+`reports/live.md`, up to its first heading of the second level. Nothing here is a test.
 """
 
 from __future__ import annotations
