@@ -2,7 +2,8 @@
 
 Both are analysed, decode times taken with a watch that ticks once at every look, and compared table by table.
 `CONTENT` names every column that may differ because it tells contents or names, `AS_SESSIONS` the tables that tell how
-a connection travelled where the sessions had to be written in the clear.
+a connection travelled where the sessions had to be written in the clear; where that lost bytes, what tells that may
+differ, too.
 """
 
 from __future__ import annotations
@@ -44,24 +45,18 @@ OF_THE_FILE: Final = frozenset(
 )
 """Kinds of defects of the file itself and of packets that are not there any more."""
 
-AS_SESSIONS: Final = frozenset({"tcp", "tcp_events", "tcp_stalls", "defects", "gaps"})
+AS_SESSIONS: Final = frozenset({"tcp", "tcp_events", "tcp_stalls"})
 """Tables about segments and handshakes of a connection that was written anew."""
 _AS_SESSIONS_COLUMNS: Final[dict[str, frozenset[str]]] = {
     # A channel ends with its last message then, not with the last segment.
     "display_silence": frozenset({"end_s", "duration_s"}),
-    "channels": frozenset(
-        {
-            "start_s",
-            "end_s",
-            "bytes_from_server",
-            "bytes_from_client",
-            "unparsed_bytes",
-            "closed_by",
-            "gaps",
-            "missing_bytes",
-        }
-    ),
+    "channels": frozenset({"end_s", "closed_by"}),
 }
+_WITH_GAPS: Final = frozenset({"defects", "gaps"})
+_WITH_GAPS_COLUMNS: Final = frozenset(
+    {"start_s", "bytes_from_server", "bytes_from_client", "unparsed_bytes", "gaps", "missing_bytes"}
+)
+"""What tells, of such a connection, how much of it was lost on the way: other bytes than SPICE's."""
 _TIME_DIGITS: Final = 6
 
 
@@ -73,8 +68,9 @@ def analysed(found: Replay, limits: Limits) -> Tables:
 def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
     """Return what differs between two recordings that must show the same, in words; nothing where they do."""
     found: list[str] = []
+    lossy = as_sessions and len(before["gaps"]) > 0
     for name in before:
-        if name == "findings" or (as_sessions and name in AS_SESSIONS):
+        if name == "findings" or (as_sessions and name in AS_SESSIONS) or (lossy and name in _WITH_GAPS):
             continue
         old, new = before[name], after[name]
         if name == "defects":
@@ -85,6 +81,8 @@ def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions
         free = CONTENT.get(name, frozenset())
         if as_sessions:
             free |= _AS_SESSIONS_COLUMNS.get(name, frozenset())
+        if lossy and name == "channels":
+            free |= _WITH_GAPS_COLUMNS
         found += [
             f"table {name}: {different:,} values of {column} differ"
             for column in old.columns
@@ -103,7 +101,16 @@ def _different(old: pd.Series, new: pd.Series) -> int:
     return sum(a != b for a, b in zip(map(str, old.tolist()), map(str, new.tolist()), strict=True))
 
 
-_FINDINGS_OF_PACKETS: Final = ("tcp_", "network_", "retransmi", "packet_", "capture_")
+_OF_THE_WAY: Final = ("tcp_", "tls_", "network_", "retransmi", "packet_", "capture_")
+"""Beginnings of the codes of findings about how a connection travelled."""
+_OF_A_LOSSY_WAY: Final = "malformed_input"
+
+
+def gone_with_the_way(before: Tables, after: Tables) -> list[str]:
+    """Return the codes of findings that only the first of two recordings has, as sessions travelled another way."""
+    kept = set(after["findings"]["code"])
+    codes = dict.fromkeys(code for code in before["findings"]["code"] if code not in kept)
+    return [code for code in codes if code.startswith((*_OF_THE_WAY, _OF_A_LOSSY_WAY))]
 
 
 def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
@@ -111,16 +118,18 @@ def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sess
     found: list[str] = []
     lists = [table["findings"] for table in (before, after)]
     codes = [list(zip(each["code"], each["severity"], strict=True)) for each in lists]
-    if as_sessions:
-        codes = [[c for c in each if not c[0].startswith(_FINDINGS_OF_PACKETS)] for each in codes]
+    alike = codes[0] == codes[1]
+    if as_sessions and not alike:
+        apart = (*_OF_THE_WAY, _OF_A_LOSSY_WAY) if len(before["gaps"]) else _OF_THE_WAY
+        codes = [[c for c in each if not c[0].startswith(apart)] for each in codes]
     if codes[0] != codes[1]:
         gone = [code for code, _ in codes[0] if code not in {c for c, _ in codes[1]}]
         new = [code for code, _ in codes[1] if code not in {c for c, _ in codes[0]}]
         found.append(f"findings differ: {', '.join(gone) or 'none'} gone, {', '.join(new) or 'none'} new")
-    elif not as_sessions:
+    elif alike:
         titles = [[names.cleaned(str(title)) for title in each["title"]] for each in lists]
         found += [f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b]
-    if not as_sessions and not found:
+    if alike and not found:
         verdicts = [names.cleaned(str(tables.verdict)) for tables in (before, after)]
         if verdicts[0] != verdicts[1]:
             found.append(f"the verdict is {verdicts[1]!r}, {verdicts[0]!r} before")

@@ -24,7 +24,7 @@ from spicereplay.bugreport.report import PCAP, BugReport
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
-from spicereplay.redact.check import analysed, differences
+from spicereplay.redact.check import analysed, differences, gone_with_the_way
 from spicereplay.redact.leaks import WINDOW, Pieces, left_over
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
@@ -162,9 +162,11 @@ def _check(job: _Job, before: Replay, made: Path) -> None:
     """Raise `RedactionFailed` unless the result shows the same and holds nothing that was taken out."""
     as_sessions = any(redaction.as_sessions for redaction in job.redactions)
     with replay(made, limits=job.limits, progress=job.progress) as after:
-        wrong = differences(
-            analysed(before, job.limits), analysed(after, job.limits), job.names, as_sessions=as_sessions
-        )
+        old, new = analysed(before, job.limits), analysed(after, job.limits)
+        wrong = differences(old, new, job.names, as_sessions=as_sessions)
+        gone = gone_with_the_way(old, new) if as_sessions else []
+    if gone:
+        job.remarks.append(f"findings about how they travelled are not in it any more: {', '.join(gone)}")
     pieces: Pieces = job.pieces
     left = left_over(pieces, lambda: _contents(made))
     if left:
