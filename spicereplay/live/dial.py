@@ -216,6 +216,8 @@ def _proxy_words(code: bytes, proxy: Proxy, target: str) -> str:
             return "it does not accept that user and password"
         return f"it wants a user and a password: http://USER:PASSWORD@{proxy}"
     status = f"(HTTP status {code.decode('ascii', 'replace')})"
+    if code in (b"405", b"501"):
+        return f"it does not know CONNECT {status}; is that really a proxy?"
     if code.startswith(b"5"):
         return f"it does not reach {target} {status}; is the server running, and is that its port?"
     return f"it does not let us connect to {target} {status}"

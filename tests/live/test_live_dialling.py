@@ -246,6 +246,7 @@ def test_a_proxy_that_does_not_know_us(status: bytes) -> None:
     ("behaviour", "said"),
     [
         (saying(b"HTTP/1.1 503 No\r\n\r\n"), "503); is the server running, and is that its port?"),
+        (saying(b"HTTP/1.0 501 Unsupported method\r\n\r\n"), "501); is that really a proxy?"),
         (saying(b"HTTP/1.1 403 Forbidden\r\n\r\n"), "does not let us connect to server.example:5900"),
         (saying(b"220 mail.example ESMTP\r\n\r\n"), "not HTTP"),
         (saying(b"HTTP/1.1"), "not HTTP"),
