@@ -6,6 +6,7 @@ a ticket is shown to them as zero bytes.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -159,6 +160,12 @@ class Connection:
     def take_over(self, source: Connection) -> None:
         """Go on for a channel that has moved here: it has said what it begins with."""
         self._shown, self._held = source._shown, source._held
+
+    async def hung_up(self) -> None:
+        """Wait until the server has closed the connection; what it says until then is not listened to."""
+        with contextlib.suppress(OSError, ConnectionFailed):
+            while await self.wire.bytes.read():
+                pass
 
     async def close(self, by: Side = Side.CLIENT) -> None:
         """End the connection; a second call does nothing."""

@@ -7,6 +7,7 @@ carried out.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -40,6 +41,8 @@ from spicereplay.protocol.enums import ChannelType, LinkError, NotifySeverity, S
 
 TICK_S: Final = 0.05
 """How often what is due is looked for."""
+LEAVING_S: Final = 0.5
+"""How long a server may take to end its channels when the client leaves."""
 
 Key = tuple[ChannelType, int]
 NewWatchers = Callable[[ChannelType, int, Wire, int], list[Watcher]]
@@ -131,6 +134,7 @@ class Visit:
                 raise self._failed
             return Ended(self._reason, self._moved_to)
         finally:
+            await self._take_leave()
             await self.close()
 
     def leave(self, reason: str) -> None:
@@ -141,15 +145,33 @@ class Visit:
 
     async def close(self) -> None:
         """Close what is open, main last."""
+        await self._cease()
+        for connection in reversed([*self.connections.values(), *self._held.values()]):
+            await connection.close()
+        if self._prepared is not None and self._prepared is not self._moved_to:
+            await self._prepared.close()
+
+    async def _take_leave(self) -> None:
+        """Close main, upon which the server ends the other channels in its own order; wait for that.
+
+        A channel that is closed while the server writes to it makes spice-server 0.15.1 warn, and Xspice crash when it
+        is the one with sound.
+        """
+        await self._cease()
+        main = self.connections.get((ChannelType.MAIN, 0))
+        if main is None or main.closed or self._moved_to is not None:
+            return
+        await main.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVING_S):
+                await asyncio.gather(*(one.hung_up() for one in self.connections.values() if not one.closed))
+
+    async def _cease(self) -> None:
+        """Stop listening."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        everything = [*self.connections.values(), *self._held.values()]
-        for connection in reversed(everything):
-            await connection.close()
-        if self._prepared is not None and self._prepared is not self._moved_to:
-            await self._prepared.close()
 
     def client(self, channel: ChannelType, channel_id: int = 0) -> ChannelClient | None:
         """Return the state machine of a channel; None where it is not joined."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from interop.live_client import Client
+from interop.moving_picture import moving_picture
 from interop.xspice import Xspice, free_port, missing, xspice
 from live.fake_server import certificate
 from PIL import Image
@@ -144,3 +147,45 @@ def test_a_server_that_dies(tmp_path: Path) -> None:
     assert said.count("\n") == 1
     with replay(recorded) as found:
         assert len(found.sessions) == 1
+
+
+@contextlib.contextmanager
+def noise(fifo: Path) -> Iterator[None]:
+    """Have a server play something."""
+    os.mkfifo(fifo)
+    # Both ways, so that neither opening nor writing waits for the server.
+    out, ended = os.open(fifo, os.O_RDWR | os.O_NONBLOCK), threading.Event()
+
+    def play() -> None:
+        while not ended.wait(0.05):
+            with contextlib.suppress(BlockingIOError):
+                os.write(out, os.urandom(8820))
+
+    playing = threading.Thread(target=play)
+    playing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        playing.join()
+        os.close(out)
+
+
+def test_leaving_while_sound_and_video_flow_troubles_no_server(tmp_path: Path) -> None:
+    """A client that closes the sound channel first makes the server warn of a reset, and Xspice crash."""
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    with (
+        xspice(tmp_path, sound=sound, streaming_video="all", video_codecs="spice:mjpeg") as started,
+        noise(sound / "music"),
+        moving_picture(started),
+    ):
+        for _ in range(3):
+            client = Client(tmp_path, f"spice://127.0.0.1:{started.port}")
+            client.joined("display", "playback")
+            time.sleep(2.0)
+            code, said = client.end()
+            assert code == 130, said
+        time.sleep(0.5)
+        assert started.process.poll() is None
+        assert "WARNING" not in started.said()

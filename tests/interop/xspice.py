@@ -111,10 +111,15 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def xspice(folder: Path, **options: str) -> Iterator[Xspice]:
-    """Run one; options are those of the wrapper with `_` for `-`: `password`, `tls_port`, `image_compression` …"""
+def xspice(folder: Path, *, sound: Path | None = None, **options: str) -> Iterator[Xspice]:
+    """Run one; options are those of the wrapper with `_` for `-`: `password`, `tls_port`, `image_compression` …
+
+    `sound` is a directory: of a FIFO that is made there later, 16-bit stereo at 44,100 Hz is played.
+    """
     configuration, log, port = folder / "xorg.conf", folder / "server.log", free_port()
-    configuration.write_text(CONFIGURATION)
+    address = '    Option "SpiceAddr" "127.0.0.1"\n'
+    plays = "" if sound is None else f'    Option "SpicePlaybackFIFODir" "{sound}"\n'
+    configuration.write_text(CONFIGURATION.replace(address, address + plays))
     settings = dict(options)
     if "password" not in settings:
         settings["disable_ticketing"] = "1"
