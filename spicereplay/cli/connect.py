@@ -41,6 +41,8 @@ PROXY: Final = "SPICE_PROXY"
 REPORTS: Final = Path("bug-reports")
 """Where reports go unless it is said. Source: ryll-formats.md 2.3."""
 _MOST_PASSWORD: Final = 4096
+_SLOW_DISK_S: Final = 3.0
+"""How long the end waits for the recording before it says so."""
 _UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB}
 _QUIET: Final = ("frame", "image")
 
@@ -258,7 +260,13 @@ def _with_password(
                 file = replace(file, target=replace(file.target, password=Secret(typed)))
     finally:
         if recorder is not None:
+            slow = threading.Timer(
+                _SLOW_DISK_S, complain, ("the disk is slow; Ctrl-C gives up the recording's end",)
+            )
+            slow.daemon = True
+            slow.start()
             recorder.close()
+            slow.cancel()
             for trouble in recorder.trouble():
                 complain(f"recording: {trouble.text}")
 
@@ -360,6 +368,8 @@ class Teller:
     def _run(self) -> None:
         out = sys.stdout if self._form is _as_json else sys.stderr
         while (events := self._events.take(None)) is not None:
+            if out is None:  # closed by whoever started this
+                continue
             lines = [line for event in events if (line := self._form(event)) is not None]
             try:
                 out.write("".join(f"{line}\n" for line in lines))

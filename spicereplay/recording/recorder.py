@@ -123,6 +123,7 @@ class Recorder:
         self._trouble: deque[Trouble] = deque(maxlen=1000)
         self._skipped = 0
         """Bytes left out because the queue was full, not told yet."""
+        self._skipped_ns = 0
         self._unwritten = 0
         """Bytes left out because writing failed, not told yet."""
         self._reason = ""
@@ -189,7 +190,13 @@ class Recorder:
         self._put(_Item(None, "comment", time_ns, text=text), always=True)
 
     def trouble(self) -> list[Trouble]:
-        """Return what went wrong since the last call."""
+        """Return what went wrong since the last call.
+
+        What the queue had no room for is told here, too: a disk that hangs holds up the thread that writes.
+        """
+        with self._changed:
+            if not self._early(self._skipped_ns):
+                self._tell_skipped(self._skipped_ns)
         found = []
         while self._trouble:
             found.append(self._trouble.popleft())
@@ -217,6 +224,7 @@ class Recorder:
                 return False
             if not always and self._waiting_bytes + cost > self._queue_bytes:
                 self._skipped += len(item.data)
+                self._skipped_ns = item.time_ns
                 self.lost_bytes += len(item.data)
                 return False
             self._items.append(item)
@@ -264,19 +272,26 @@ class Recorder:
 
     def _tell(self, now_ns: int, closing: bool) -> None:
         """Report losses, at most once a second: the first at once."""
-        early = self._told_ns is not None and now_ns - self._told_ns < _TELL_EVERY_NS
-        if early and not closing:
-            return
         with self._changed:
-            skipped, self._skipped = self._skipped, 0
+            if self._early(now_ns) and not closing:
+                return
+            self._tell_skipped(now_ns)
         for reason in self._files.remarks():
             self._trouble.append(Trouble(now_ns, reason, 0))
-        if skipped:
-            text = f"the disk does not keep up; {skipped:,} bytes are left out of the recording"
-            self._trouble.append(Trouble(now_ns, text, skipped))
         if self._unwritten:
             text = f"writing failed ({self._reason}); {self._unwritten:,} bytes are left out of the recording"
             self._trouble.append(Trouble(now_ns, text, self._unwritten))
-        if skipped or self._unwritten:
             self._told_ns = now_ns
         self._unwritten = 0
+
+    def _early(self, now_ns: int) -> bool:
+        return self._told_ns is not None and now_ns - self._told_ns < _TELL_EVERY_NS
+
+    def _tell_skipped(self, now_ns: int) -> None:
+        """Report what the queue had no room for; called with the lock."""
+        if not self._skipped:
+            return
+        skipped, self._skipped = self._skipped, 0
+        text = f"the disk does not keep up; {skipped:,} bytes are left out of the recording"
+        self._trouble.append(Trouble(now_ns, text, skipped))
+        self._told_ns = now_ns

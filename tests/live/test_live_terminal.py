@@ -146,3 +146,15 @@ def test_events_that_find_no_room_are_told_once_and_the_recording_goes_on(port: 
     )
     with replay(path) as found:
         assert found.sessions[0].channels
+
+
+def test_without_a_stdout_the_session_is_the_same(port: int, tmp_path: Path) -> None:
+    words = command(f"spice://127.0.0.1:{port}", "--headless", "--duration", "2")
+    done = subprocess.run(
+        words,
+        env={**os.environ, "SPICEREPLAY_PASSWORD": PASSWORD},
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: os.close(1),
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -168,6 +169,32 @@ def test_a_disk_that_does_not_keep_up_costs_a_hole_and_not_a_wait(
     with replay(path) as found:
         (log,) = found.sessions[0].channels
         assert len(log.server) == 20 - lost // len(message)
+
+
+def test_a_disk_that_hangs_is_told_while_it_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that writes waits; what is left out meanwhile is known all the same."""
+    path = tmp_path / "x.pcapng"
+    recorder = Recorder.open(path, started_ns=START_NS, queue_bytes=20_000)
+    go_on, real = threading.Event(), os.write
+
+    def hanging(fd: int, data: memoryview) -> int:
+        go_on.wait(20)
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", hanging)
+    sink = recorder.connection(CLIENT, SERVER, "main/0", START_NS)
+    speak(sink, opening())
+    for number in range(200):
+        sink.data(Side.SERVER, PING * 50, START_NS + 1000 + number)
+    (told,) = recorder.trouble()
+    assert "does not keep up" in told.text
+    assert told.lost_bytes == recorder.lost_bytes > 0
+    sink.data(Side.SERVER, PING * 50, START_NS + 2000)
+    assert recorder.trouble() == [], "once a second"
+    go_on.set()
+    recorder.close()
+    assert told.lost_bytes + sum(trouble.lost_bytes for trouble in recorder.trouble()) == recorder.lost_bytes
+    assert pings(path) > 50
 
 
 def test_a_full_disk_is_told_and_what_follows_is_behind_a_hole(
