@@ -17,7 +17,7 @@ from spicereplay.capture.writer import PcapngWriter
 from spicereplay.errors import SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType, Side
-from spicereplay.recording.link_again import LinkAgain
+from spicereplay.recording.opened_again import OpenedAgain
 from spicereplay.recording.sessions import DOCUMENTATION_CLIENT, DOCUMENTATION_SERVER
 from spicereplay.recording.storage import BlockFile, Lost
 from spicereplay.recording.synthetic_tcp import MOST_GAP_BYTES, SyntheticTcp
@@ -58,7 +58,7 @@ class _Open:
 
     line: Line
     tcp: SyntheticTcp
-    again: LinkAgain
+    again: OpenedAgain
     begins_at: int
     """The file's block in which it begins; -1: that one was lost."""
     comment: str = ""
@@ -113,7 +113,7 @@ class PcapngFiles:
 
     def opened(self, line: Line, time_ns: int) -> None:
         """Begin a connection."""
-        self._start(line, LinkAgain(self._limits), time_ns, line.label)
+        self._start(line, OpenedAgain(self._limits), time_ns, line.label)
 
     def data(self, line: Line, side: Side, data: bytes, time_ns: int, comment: str) -> None:
         """Write bytes that a side sent."""
@@ -229,7 +229,7 @@ class PcapngFiles:
         for side, data in held.again.opening():
             tcp.data(side, data, time_ns)
 
-    def _start(self, line: Line, again: LinkAgain, time_ns: int, comment: str) -> None:
+    def _start(self, line: Line, again: OpenedAgain, time_ns: int, comment: str) -> None:
         part = self._part
         ends = _endpoints(line, part.taken)
         part.taken.add(ends)
