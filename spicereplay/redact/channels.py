@@ -26,7 +26,7 @@ from spicereplay.redact.messages import PLAIN, REPLACED, Neutral, kept_by_choice
 from spicereplay.redact.quiet import TIME_BYTES, silent_packets
 from spicereplay.redact.tunnels import neutral_bodies
 from spicereplay.redact.video import NeutralVideo
-from spicereplay.redact.what import Kind, Screen, Sound
+from spicereplay.redact.what import Choices, Kind, Screen, Sound
 from spicereplay.session.log import ChannelLog
 
 _TUNNELS: Final = {
@@ -34,6 +34,13 @@ _TUNNELS: Final = {
     ChannelType.WEBDAV: Kind.WEBDAV,
     ChannelType.PORT: Kind.PORT,
 }
+
+
+def keeps(channel: ChannelType | int, choices: Choices) -> bool:
+    """Whether the user wants to keep what a channel is for: pictures, or sound."""
+    if channel in (ChannelType.PLAYBACK, ChannelType.RECORD):
+        return choices.sound is Sound.KEEP
+    return channel in (ChannelType.DISPLAY, ChannelType.CURSOR) and choices.screen is Screen.KEEP
 
 
 def learn_names(log: ChannelLog, how: Neutral) -> None:

@@ -103,14 +103,14 @@ def _different(old: pd.Series, new: pd.Series) -> int:
 
 _OF_THE_WAY: Final = ("tcp_", "tls_", "network_", "retransmi", "packet_", "capture_")
 """Beginnings of the codes of findings about how a connection travelled."""
-_OF_A_LOSSY_WAY: Final = "malformed_input"
+_RULES: Final = "malformed_input"
 
 
 def gone_with_the_way(before: Tables, after: Tables) -> list[str]:
     """Return the codes of findings that only the first of two recordings has, as sessions travelled another way."""
     kept = set(after["findings"]["code"])
     codes = dict.fromkeys(code for code in before["findings"]["code"] if code not in kept)
-    return [code for code in codes if code.startswith((*_OF_THE_WAY, _OF_A_LOSSY_WAY))]
+    return [code for code in codes if code.startswith((*_OF_THE_WAY, _RULES))]
 
 
 def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
@@ -120,16 +120,24 @@ def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sess
     codes = [list(zip(each["code"], each["severity"], strict=True)) for each in lists]
     alike = codes[0] == codes[1]
     if as_sessions and not alike:
-        apart = (*_OF_THE_WAY, _OF_A_LOSSY_WAY) if len(before["gaps"]) else _OF_THE_WAY
+        apart = (*_OF_THE_WAY, _RULES) if len(before["gaps"]) else _OF_THE_WAY
         codes = [[c for c in each if not c[0].startswith(apart)] for each in codes]
     if codes[0] != codes[1]:
         gone = [code for code, _ in codes[0] if code not in {c for c, _ in codes[1]}]
         new = [code for code, _ in codes[1] if code not in {c for c, _ in codes[0]}]
         found.append(f"findings differ: {', '.join(gone) or 'none'} gone, {', '.join(new) or 'none'} new")
     elif alike:
-        titles = [[names.cleaned(str(title)) for title in each["title"]] for each in lists]
+        # Broken rules are compared one by one, as defects; those of the file itself may be fewer.
+        titles = [
+            [
+                names.cleaned(str(t))
+                for t, code in zip(each["title"], each["code"], strict=True)
+                if code != _RULES
+            ]
+            for each in lists
+        ]
         found += [f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b]
-    if alike and not found:
+    if alike and not found and not set(lists[0]["code"][:1]) & {_RULES}:
         verdicts = [names.cleaned(str(tables.verdict)) for tables in (before, after)]
         if verdicts[0] != verdicts[1]:
             found.append(f"the verdict is {verdicts[1]!r}, {verdicts[0]!r} before")

@@ -11,7 +11,14 @@ from typing import Final
 from spicereplay.bytestream import ByteStream
 from spicereplay.limits import Limits
 from spicereplay.protocol.enums import Side
-from spicereplay.protocol.link import HEADER_BYTES, MAGIC, MECHANISM_SASL, PUBLIC_KEY_BYTES, Link
+from spicereplay.protocol.link import (
+    HEADER_BYTES,
+    LINK_REPLY_BYTES,
+    MAGIC,
+    MECHANISM_SASL,
+    PUBLIC_KEY_BYTES,
+    Link,
+)
 from spicereplay.recording.handshake import FILLER_KEY
 from spicereplay.recording.masking import LinkMask
 
@@ -42,6 +49,20 @@ def neutral_link(streams: Mapping[Side, ByteStream], link: Link, limits: Limits)
             new[reply:] = _without_sasl(server[reply:])
         made[Side.SERVER] = bytes(new)
     return made
+
+
+def link_head(data: bytes) -> bytes:
+    """Return what a stream that begins with a link message or reply begins with then, as far as it is there.
+
+    For link stages that cannot be read as a whole; empty where there is none.
+    """
+    if not data.startswith(MAGIC):
+        return b""
+    size = int.from_bytes(data[12:16], "little")
+    head = data[: HEADER_BYTES + size]
+    if size < LINK_REPLY_BYTES:
+        return head
+    return (head[: _KEY.start] + FILLER_KEY + head[_KEY.stop :])[: len(head)]
 
 
 def _without_sasl(said: bytes) -> bytes:

@@ -100,6 +100,8 @@ class _Job:
         """Yield what was replaced, by what, and whether it may be text."""
         for redaction in self.redactions:
             for removed in redaction.edits.removed:
+                if removed.kind not in TEXTUAL and id(removed.stream.position) in redaction.kept:
+                    continue  # bytes of a picture that was cut, where others like it stay
                 for old, new in redaction.edits.replaced(removed):
                     yield old, new, removed.kind in TEXTUAL
         for old, new in self.pictures:

@@ -12,13 +12,15 @@ import numpy as np
 from spicereplay.bytestream import ByteStream
 from spicereplay.capture import Capture
 from spicereplay.capture.connection import Connection
+from spicereplay.defects import DefectKind
 from spicereplay.limits import Limits
 from spicereplay.protocol.enums import Side
 from spicereplay.recording.sessions import write_sessions
 from spicereplay.redact.captures import write_capture, write_ryll
-from spicereplay.redact.channels import ChannelRedaction, learn_names
+from spicereplay.redact.channels import ChannelRedaction, keeps, learn_names
 from spicereplay.redact.edits import Edits
 from spicereplay.redact.glz_links import dictionary_of
+from spicereplay.redact.link_stage import link_head
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.sealed import neutral_tls
 from spicereplay.redact.video import NeutralVideo
@@ -39,12 +41,14 @@ class Redaction:
     as_sessions: bool = False
     """Whether the capture is written from its sessions, in the clear: they were under TLS, WebSocket or a proxy."""
     counts: Counter[Kind] = field(default_factory=Counter)
+    kept: set[int] = field(default_factory=set)
+    """Positions (by identity) of streams whose pictures or sound stay, as the user wants it."""
     _connections: dict[tuple[str, str, int], Connection] = field(default_factory=dict)
 
     def sessions(self, progress: Progress | None = None) -> None:
         """Make all messages of all sessions neutral, in `edits`."""
         self._connections = {key: c for capture in self.found.captures for key, c in _keyed(capture)}
-        logs = [log for session in self.found.sessions for log in session.channels]
+        logs = self._logs()
         for log in logs:
             learn_names(log, self.how)
         videos = NeutralVideo()
@@ -59,6 +63,9 @@ class Redaction:
             how = replace(self.how, glz=glz)
             for log in session.channels:
                 streams = self._streams(log)
+                if keeps(log.channel, self.how.choices):
+                    self.kept |= {id(stream.position) for stream in streams.values()}
+                    self.kept |= {id(log.index(side).stream.position) for side in Side}
                 redaction = ChannelRedaction(log, how, self.edits, videos)
                 for side, stretches in redaction.run(streams).items():
                     covered.setdefault(id(streams[side].position), []).extend(stretches)
@@ -97,12 +104,27 @@ class Redaction:
         }
         for capture in self.found.captures:
             own = ryll.is_ryll(capture)
+            kept: set[int] = set()
             for key, connection in _keyed(capture):
-                if own or key in spice or _is_tls(connection):
+                stays = own or key in spice or _is_tls(connection) or self._is_broken(key)
+                if stays and id(connection) not in kept:
+                    kept.add(id(connection))
                     yield connection
+
+    def _is_broken(self, key: tuple[str, str, int]) -> bool:
+        """Whether a connection was taken for SPICE and has no link stage that can be read: that is a finding."""
+        return self.found.defects.counts[DefectKind.LINK_MALFORMED, f"{key[0]} → {key[1]}"] > 0
+
+    def _logs(self) -> list[ChannelLog]:
+        return [log for session in self.found.sessions for log in session.channels]
 
     def _unread(self, stream: ByteStream, covered: list[tuple[int, int]] | None) -> None:
         """Replace what belongs to no message of a stream, `None` standing for a connection without messages."""
+        if not any(start == 0 for start, _ in covered or ()):
+            head = link_head(stream.read(0, self.how.limits.link_bytes))
+            if head:
+                self.edits.write(stream, 0, head, Kind.TICKETS)
+                covered = [*(covered or ()), (0, len(head))]
         if covered is None:
             for at, new in neutral_tls(stream):
                 if self.edits.write(stream, at, new, Kind.ENCRYPTED):

@@ -6,6 +6,7 @@ and base64, in the members of zips and in the pixels of pictures.
 """
 
 import base64
+import gzip
 import io
 import json
 import socket
@@ -66,7 +67,8 @@ def contents(source: Path) -> Iterator[tuple[str, bytes]]:
             with zipfile.ZipFile(file) as archive:
                 yield from ((name, archive.read(name)) for name in archive.namelist())
         else:
-            yield file.name, file.read_bytes()
+            data = file.read_bytes()
+            yield file.name, gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def pixels(png: bytes) -> bytes:

@@ -15,7 +15,7 @@ from spicereplay.protocol.link import link_message, link_reply, parse_link
 from spicereplay.recording.handshake import FILLER_KEY
 from spicereplay.redact.guest_agent import AgentDirection
 from spicereplay.redact.leaks import left_over
-from spicereplay.redact.link_stage import neutral_link
+from spicereplay.redact.link_stage import link_head, neutral_link
 from spicereplay.redact.pseudonyms import Pseudonyms, same_length
 from spicereplay.redact.quiet import quiet_opus, silent_opus
 from spicereplay.redact.reports import HIDDEN, Cleaned
@@ -64,6 +64,15 @@ def test_of_a_sasl_exchange_lengths_are_left(refused: bool) -> None:
     again = parse_link(made[Side.CLIENT], made[Side.SERVER])
     assert (again.status, again.detail) == (link.status, link.detail)
     assert (again.client_bytes, again.server_bytes) == (len(client), len(server))
+
+
+def test_of_a_link_stage_that_cannot_be_read_its_messages_stay() -> None:
+    message = link_message(ChannelType.MAIN, 0, common_caps=(0b1101,))
+    assert link_head(message + b"a ticket nobody should see") == message
+    assert link_head(message[:20]) == message[:20]
+    reply = link_reply(b"\x30" * 162, common_caps=(0b1101,))
+    assert link_head(reply + b"more") == link_reply(FILLER_KEY, common_caps=(0b1101,))
+    assert link_head(b"\x01\0\0\0 the middle of something") == b""
 
 
 def test_behind_missing_bytes_nothing_of_the_agent_is_kept() -> None:
