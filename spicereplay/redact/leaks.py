@@ -2,7 +2,8 @@
 
 Every eight bytes in a row of what was replaced are searched in the whole output. They are searched by a bit map of
 their hashes first, and what that lets through exactly. Passed over is what tells nothing: eight bytes that are all the
-same or more than half zeros (numbers and padding, which are everywhere), in pictures and sound also those made of two
+same or more than half zeros (numbers and padding, which are everywhere), of bytes that belong to no message those with
+two zeros, in pictures and sound also those made of two
 or three values over and over; eight bytes of which most were not replaced; and what the replacements themselves hold,
 which are made from sizes, or are the blocks of a blur. Texts of reports, whose words are everywhere, are searched as a
 whole.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 import numpy as np
@@ -21,6 +23,17 @@ from spicereplay.units import MIB
 
 Words = npt.NDArray[np.uint64]
 
+
+class Sort(Enum):
+    """What a piece that was replaced may be, by which it is told what of it tells nothing."""
+
+    TEXT = "text"
+    PICTURE = "picture"
+    """Or sound."""
+    UNREAD = "unread"
+    """Belongs to no message: maybe a message like one that stays, whose numbers have zeros in them."""
+
+
 WINDOW: Final = 8
 """Bytes that must be the same to count as found again."""
 _LEAST_MAP_BITS, _MAP_BITS = 16, 27
@@ -29,6 +42,7 @@ _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _BLOCK: Final = MIB
 _FEW_VALUES: Final = 3
 _MOST_ZEROS: Final = WINDOW // 2
+_MOST_ZEROS_UNREAD: Final = 1
 
 
 def windows(data: bytes | memoryview) -> Words:
@@ -41,11 +55,12 @@ def windows(data: bytes | memoryview) -> Words:
     return words
 
 
-def telling(words: Words, *, textual: bool) -> Words:
+def telling(words: Words, sort: Sort) -> Words:
     """Return the windows that tell something; see the head of this module."""
-    words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= _MOST_ZEROS]
+    most = _MOST_ZEROS_UNREAD if sort is Sort.UNREAD else _MOST_ZEROS
+    words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= most]
     cells = words.view(np.uint8).reshape(-1, WINDOW)
-    if textual:
+    if sort is Sort.TEXT:
         mixed: Words = words[(cells != cells[:, :1]).any(axis=1)]
         return mixed
     ordered = np.sort(cells, axis=1)
@@ -54,8 +69,8 @@ def telling(words: Words, *, textual: bool) -> Words:
     return varied
 
 
-Pieces = Callable[[], Iterable[tuple[bytes, bytes, bool]]]
-"""Gives what was replaced, by what, and whether it may be text; it is asked more than once."""
+Pieces = Callable[[], Iterable[tuple[bytes, bytes, Sort]]]
+"""Gives what was replaced, by what, and what it may be; it is asked more than once."""
 
 
 def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]]) -> set[bytes]:
@@ -87,11 +102,11 @@ def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Pieces one after the other, all of them text or none, and all as long as what replaces them or none."""
+    """Pieces of one sort one after the other, all as long as what replaces them or none."""
 
     olds: list[bytes]
     news: list[bytes]
-    textual: bool
+    sort: Sort
     alike: bool
 
     def telling(self) -> Words:
@@ -101,7 +116,7 @@ class _Batch:
         kept = _inside(self.olds, len(words))
         if self.alike and len(words):
             kept &= _mostly_changed(old, b"".join(self.news))
-        return telling(words[kept], textual=self.textual)
+        return telling(words[kept], self.sort)
 
     def made(self) -> Words:
         """Return the windows of what replaces them."""
@@ -109,22 +124,22 @@ class _Batch:
         return words[_inside(self.news, len(words))]
 
 
-def _batches(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[_Batch]:
+def _batches(pieces: Iterable[tuple[bytes, bytes, Sort]]) -> Iterator[_Batch]:
     """Put pieces together, as most are small, and cut those that are not so that every window is in one of them."""
-    open_batches: dict[tuple[bool, bool], tuple[_Batch, int]] = {}
-    for old, new, textual in pieces:
+    open_batches: dict[tuple[Sort, bool], tuple[_Batch, int]] = {}
+    for old, new, sort in pieces:
         alike = len(old) == len(new)
         for start in range(0, max(len(old), len(new), 1), _BLOCK):
             part = slice(start, start + _BLOCK + WINDOW - 1)
-            batch, size = open_batches.get((textual, alike)) or (_Batch([], [], textual, alike), 0)
+            batch, size = open_batches.get((sort, alike)) or (_Batch([], [], sort, alike), 0)
             batch.olds.append(old[part])
             batch.news.append(new[part])
             size += len(old[part])
             if size >= _BLOCK:
                 yield batch
-                open_batches.pop((textual, alike), None)
+                open_batches.pop((sort, alike), None)
             else:
-                open_batches[textual, alike] = batch, size
+                open_batches[sort, alike] = batch, size
     yield from (batch for batch, _ in open_batches.values())
 
 

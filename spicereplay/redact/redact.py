@@ -25,7 +25,7 @@ from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.redact.check import analysed, differences, gone_with_the_way
-from spicereplay.redact.leaks import WINDOW, Pieces, left_over
+from spicereplay.redact.leaks import WINDOW, Pieces, Sort, left_over
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.reports import Cleaned, neutral_png
@@ -96,19 +96,21 @@ class _Job:
         self.redactions.append(redaction)
         return redaction
 
-    def pieces(self) -> Iterator[tuple[bytes, bytes, bool]]:
-        """Yield what was replaced, by what, and whether it may be text."""
+    def pieces(self) -> Iterator[tuple[bytes, bytes, Sort]]:
+        """Yield what was replaced, by what, and what it may be."""
         for redaction in self.redactions:
             for removed in redaction.edits.removed:
                 if removed.kind not in TEXTUAL and id(removed.stream.position) in redaction.kept:
                     continue  # bytes of a picture that was cut, where others like it stay
+                sort = Sort.UNREAD if removed.kind is Kind.UNREAD else Sort.PICTURE
+                sort = Sort.TEXT if removed.kind in TEXTUAL else sort
                 for old, new in redaction.edits.replaced(removed):
-                    yield old, new, removed.kind in TEXTUAL
+                    yield old, new, sort
         for old, new in self.pictures:
-            yield old, new, False
+            yield old, new, Sort.PICTURE
         made = " ".join((*self.names.hosts.values(), *self.names.addresses.values())).encode()
         for name in self.names.private:
-            yield name.encode(), made, True
+            yield name.encode(), made, Sort.TEXT
 
 
 def redact(

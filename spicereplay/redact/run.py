@@ -113,7 +113,8 @@ class Redaction:
 
     def _is_broken(self, key: tuple[str, str, int]) -> bool:
         """Whether a connection was taken for SPICE and has no link stage that can be read: that is a finding."""
-        return self.found.defects.counts[DefectKind.LINK_MALFORMED, f"{key[0]} → {key[1]}"] > 0
+        counts, ends = self.found.defects.counts, f"{key[0]} → {key[1]}"
+        return any(counts[kind, ends] for kind in (DefectKind.LINK_MALFORMED, DefectKind.BYTES_MISSING))
 
     def _logs(self) -> list[ChannelLog]:
         return [log for session in self.found.sessions for log in session.channels]

@@ -193,9 +193,7 @@ def _message(
         case (9, _, 101):
             _usbredir(body, secrets)
         case (11, _, 101):
-            head, end, rest = body.partition(b"\r\n\r\n")
-            secrets.payloads.append(rest if end else body[64:])
-            secrets.texts |= {word for word in head.split(b" ")[1:2] if word.startswith(b"/")}
+            secrets.payloads += [_private_part(line) for line in body[10:].split(b"\r\n")]
         case ((8 | 10), _, 101):
             secrets.payloads.append(body)
         case (2, False, (122 | 126)) if pictures:
@@ -204,6 +202,18 @@ def _message(
             secrets.pictures.append(body[160:])
         case (4, False, (101 | 103)) if pictures:
             secrets.pictures.append(body[48:])
+
+
+def _private_part(line: bytes) -> bytes:
+    """Return what a line of HTTP says besides method, status, the names of fields and how long things are."""
+    name, colon, value = line.partition(b":")
+    if line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
+        return line[:-9].partition(b" ")[2]
+    if b"HTTP/1." in line:
+        return line[line.index(b"HTTP/1.") + 12 :]
+    if colon and name.replace(b"-", b"").isalpha():
+        return b"" if name.lower() in (b"content-length", b"transfer-encoding", b"connection") else value
+    return line
 
 
 def _usbredir(body: bytes, secrets: Secrets) -> None:
