@@ -25,6 +25,7 @@ CLIPBOARD, FILE_XFER_START, FILE_XFER_DATA = 4, 10, 12
 RYLL_PORT = 5900
 SHORTEST = 4
 WINDOW = 8
+STRETCH = 8 * WINDOW
 
 
 @dataclass
@@ -38,7 +39,8 @@ class Secrets:
     payloads: list[bytes] = field(default_factory=list)
     """What tells something in every eight bytes in a row."""
     pictures: list[bytes] = field(default_factory=list)
-    """What tells something in every twenty-four bytes in a row: black pictures share shorter ones with others."""
+    """What tells something in every 64 bytes in a row: QUIC says any area of one colour in the same codes, which go on
+    for shorter stretches."""
 
 
 # --- taking secrets out ---------------------------------------------------------------------------------
@@ -265,7 +267,7 @@ def found_again(target: Path, secrets: Secrets) -> list[str]:
             found += [f"{where}: {needle!r}" for needle in needles if needle in part]
             again = np.intersect1d(_windows([part]), words, assume_unique=True)
             found += [f"{where}: {int(word).to_bytes(8, 'little').hex()}" for word in again[:50]]
-            found += [f"{where}: {piece.hex()} of a picture" for piece in _threes(part, seen)]
+            found += [f"{where}: {piece.hex()} of a picture" for piece in _stretches(part, seen)]
         if data[:4] == b"\x0a\x0d\x0d\x0a":
             now = Secrets()
             _capture(data, now, made_up=False, pictures=False)
@@ -291,17 +293,18 @@ def _keys_on_the_wire(codes: bytes) -> bytes:
     )
 
 
-def _threes(part: bytes, seen: np.ndarray) -> list[bytes]:
-    """Return a few stretches of 24 bytes that are three windows of what must not be there, one after the other."""
-    if len(part) < 3 * WINDOW or not len(seen):
+def _stretches(part: bytes, seen: np.ndarray) -> list[bytes]:
+    """Return a few stretches of 64 bytes of which each eight are in a picture that must not be there."""
+    if len(part) < STRETCH or not len(seen):
         return []
     words = np.lib.stride_tricks.sliding_window_view(np.frombuffer(part, np.uint8), WINDOW)
     found = []
     for at in range(0, len(words), 1 << 18):
-        some = np.ascontiguousarray(words[at : at + (1 << 18) + 2 * WINDOW]).view("<u8").reshape(-1)
+        some = np.ascontiguousarray(words[at : at + (1 << 18) + STRETCH - WINDOW]).view("<u8").reshape(-1)
         known = seen[np.minimum(np.searchsorted(seen, some), len(seen) - 1)] == some
-        starts = np.flatnonzero(known[: -2 * WINDOW] & known[WINDOW:-WINDOW] & known[2 * WINDOW :])
-        found += [part[at + n : at + n + 3 * WINDOW] for n in starts[:3].tolist()]
+        last = len(known) - STRETCH + WINDOW
+        whole = np.logical_and.reduce([known[n : last + n] for n in range(0, STRETCH, WINDOW)])
+        found += [part[at + n : at + n + STRETCH] for n in np.flatnonzero(whole)[:3].tolist()]
     return found
 
 
