@@ -41,9 +41,9 @@ DRAW_TYPES: Final = tuple(
 
 BASE: Final = DisplayBase.prefix_dtype()
 """Surface, box and type of the clip: what every draw message begins with."""
-_RECT_BYTES: Final = 16
+RECT_BYTES: Final = 16
 
-_IMAGE_AT: Final = {
+IMAGE_AT: Final = {
     ServerDisplay.DRAW_OPAQUE: 0,
     ServerDisplay.DRAW_COPY: 0,
     ServerDisplay.DRAW_BLEND: 0,
@@ -54,7 +54,7 @@ _IMAGE_AT: Final = {
 }
 """Bytes from the end of the base to the reference to the source image. Source: spice-wire.md 7.1, 7.4."""
 _DESCRIPTOR: Final = ImageDescriptor.prefix_dtype()
-_SIZE_AT: Final = {
+SIZE_AT: Final = {
     ImageType.QUIC: 18,
     ImageType.LZ_RGB: 18,
     ImageType.GLZ_RGB: 18,
@@ -66,7 +66,7 @@ _SIZE_AT: Final = {
 }
 """Bytes from an image to the size of its compressed data. Source: spice-wire.md 8.1."""
 _BITMAP_Y_AT: Final = 24
-_BITMAP_DATA_AT: Final = 32
+BITMAP_DATA_AT: Final = 32
 _WITHOUT_DATA: Final = (ImageType.FROM_CACHE, ImageType.FROM_CACHE_LOSSLESS, ImageType.SURFACE)
 
 EFFECTS: Final = ("replace", "combine", "move")
@@ -119,7 +119,7 @@ def base_ends(index: MessageIndex, rows: IndexArray, base: Fields) -> tuple[Int6
     if len(clipped):
         size = index.size[rows[clipped]].astype(np.int64)
         count = fields_at(index, rows[clipped], end[clipped], _U32)["value"].astype(np.int64)
-        behind = BASE.itemsize + _U32.itemsize + _RECT_BYTES * count
+        behind = BASE.itemsize + _U32.itemsize + RECT_BYTES * count
         fits = (size >= BASE.itemsize + _U32.itemsize) & (behind <= size)
         rects[clipped] = np.where(fits, count, -1)
         end[clipped] = np.where(fits, behind, -1)
@@ -219,11 +219,11 @@ _ROP_WORD_AT: Final[Mapping[tuple[ServerDisplay, ...], Callable[[_Reader, Int64A
 
 def _images(cells: Cells, end: Int64Array) -> None:
     """Fill the columns about the source image of each message."""
-    at = cells.among(*_IMAGE_AT)
+    at = cells.among(*IMAGE_AT)
     index, rows, captured = cells.index, cells.rows[at], cells.captured[at]
     size = index.size[rows].astype(np.int64)
     distance = np.zeros(1 << 16, np.int64)
-    for message_type, bytes_behind in _IMAGE_AT.items():
+    for message_type, bytes_behind in IMAGE_AT.items():
         distance[message_type] = bytes_behind
     reader = _Reader(cells, at)
     image_at, known = reader.value(_behind(end[at], distance[cells.type[at]]), _U32)
@@ -240,7 +240,7 @@ def _images(cells: Cells, end: Int64Array) -> None:
 
     kind = found["type"]
     size_at = np.full(256, -1, np.int64)
-    for image_type, place in _SIZE_AT.items():
+    for image_type, place in SIZE_AT.items():
         size_at[image_type] = place
     place = size_at[kind]
     length, length_known = reader.value(np.where(known & (place >= 0), image_at + place, -1), _U32)
@@ -251,7 +251,7 @@ def _images(cells: Cells, end: Int64Array) -> None:
         height, has_height = part.value(image_at[raw] + _BITMAP_Y_AT, _U32)
         stride, has_stride = part.value(image_at[raw] + _BITMAP_Y_AT + 4, _U32)
         pixels = height.astype(np.uint64) * stride.astype(np.uint64)
-        room = np.maximum(size[raw] - image_at[raw] - _BITMAP_DATA_AT, 0).astype(np.uint64)
+        room = np.maximum(size[raw] - image_at[raw] - BITMAP_DATA_AT, 0).astype(np.uint64)
         length_known[raw] = has_height & has_stride & (pixels <= room)
         length[raw] = np.where(length_known[raw], pixels, 0).astype(np.int64)
     length_known |= known & np.isin(kind, _WITHOUT_DATA)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from spicereplay.analysis.draws import DRAW_TYPES
 from spicereplay.analysis.lives import observe_video
 from spicereplay.bytestream import ByteStream
 from spicereplay.defects import DefectLog
 from spicereplay.errors import UsageError
 from spicereplay.protocol import registry
-from spicereplay.protocol.enums import ChannelType, ServerCommon, ServerMain, Side
+from spicereplay.protocol.enums import ChannelType, ServerCommon, ServerDisplay, ServerMain, Side
 from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.protocol.messages import display, main, playback, port
-from spicereplay.protocol.wire import Message, Problem, build, parse
+from spicereplay.protocol.wire import Message, build, parse
 from spicereplay.recording.script import Lane, lane_of
+from spicereplay.redact.broken import keep_image_head, numbers_of
 from spicereplay.redact.edits import Edits
 from spicereplay.redact.guest_agent import AgentDirection
 from spicereplay.redact.link_stage import neutral_link
@@ -177,21 +179,31 @@ class ChannelRedaction:
             return (body[:head] + self._frames.get(row, b"")).ljust(len(body), b"\0")[
                 : len(body)
             ], Kind.FRAMES
+        draw = self._draw(side, row)
         rule, what = REPLACED.get(cls, (None, Kind.UNREAD))
         parsed = parse(cls, body, limits=self.how.limits)
         if parsed.message is None:
-            return _before(body, parsed.problems), what
+            return numbers_of(body, parsed.problems, draw), what
         if what is Kind.DRAWING and getattr(parsed.message, "src_bitmap", None) is not None:
             what = Kind.IMAGES
         message = parsed.message if rule is None else rule(self.how, parsed.message)
         try:
             new = bytearray(build(message, layout=parsed.layout))
         except UsageError:
-            return _before(body, parsed.problems), what
+            return numbers_of(body, parsed.problems, draw), what
         for problem in parsed.problems:
             # A pointer that leads nowhere is not built; it still has to lead nowhere.
             new[problem.offset : problem.offset + 4] = body[problem.offset : problem.offset + 4]
+        if parsed.problems and draw is not None:
+            keep_image_head(new, body, draw)
         return bytes(new[: len(body)]), what
+
+    def _draw(self, side: Side, row: int) -> ServerDisplay | None:
+        """Return the type of a message that draws, None for all others."""
+        if self.log.channel is not ChannelType.DISPLAY or side is not Side.SERVER:
+            return None
+        kind = int(self.log.server.type[row])
+        return ServerDisplay(kind) if kind in DRAW_TYPES else None
 
     @staticmethod
     def _inner(index: MessageIndex, row: int) -> list[int]:
@@ -220,9 +232,3 @@ class ChannelRedaction:
             at = int.from_bytes(index.stream.read(position - 4, position), "little")
         many = int.from_bytes(body[at : at + 2], "little")
         yield at, min(at + 2 + 4 * many, len(body))
-
-
-def _before(body: bytes, problems: Sequence[Problem]) -> bytes:
-    """Return of a malformed body what stands before its first fault: numbers, since contents come last."""
-    kept = min((problem.offset for problem in problems), default=0)
-    return body[:kept].ljust(len(body), b"\0")

@@ -41,9 +41,16 @@ OF_THE_FILE: Final = frozenset(
         "packet_unsupported",
         "over_limit",
         "zip_damaged",
+        "zip_limit",
+        "zip_member_name",
+        "member_not_json",
+        "key_log",
     }
 )
-"""Kinds of defects of the file itself and of packets that are not there any more."""
+"""Kinds of defects of the file itself and of packets that are not there any more. The finding `malformed_input`, which
+only counts defects, is about them, too."""
+OF_CONTENTS: Final = frozenset({"codec_data", "codec_data_short", "codec_unsupported"})
+"""Kinds of defects that say why a picture cannot be decoded. Whether it can be is in the table `images`."""
 
 AS_SESSIONS: Final = frozenset({"tcp", "tcp_events", "tcp_stalls"})
 """Tables about segments and handshakes of a connection that was written anew."""
@@ -74,7 +81,7 @@ def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions
             continue
         old, new = before[name], after[name]
         if name == "defects":
-            old, new = old[~old["kind"].isin(OF_THE_FILE)], new[~new["kind"].isin(OF_THE_FILE)]
+            old, new = _of_messages(old), _of_messages(new)
         if len(old) != len(new):
             found.append(f"table {name} has {len(new):,} rows, {len(old):,} before")
             continue
@@ -89,6 +96,12 @@ def differences(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions
             if column not in free and (different := _different(old[column], new[column]))
         ]
     return found + _other_findings(before, after, names, as_sessions=as_sessions)
+
+
+def _of_messages(defects: pd.DataFrame) -> pd.DataFrame:
+    """Return the defects of what the connections said, by time and kind."""
+    found = defects[~defects["kind"].isin(OF_THE_FILE | OF_CONTENTS)]
+    return found.assign(kind=found["kind"].astype(str)).sort_values(["time_s", "kind"], kind="stable")
 
 
 def _different(old: pd.Series, new: pd.Series) -> int:
@@ -113,31 +126,30 @@ def gone_with_the_way(before: Tables, after: Tables) -> list[str]:
     return [code for code in codes if code.startswith((*_OF_THE_WAY, _RULES))]
 
 
+def healed(before: Tables, after: Tables) -> list[str]:
+    """Return the kinds of defects of the file and its packets that only the first of two recordings has."""
+    kinds = [set(tables["defects"]["kind"].astype(str)) for tables in (before, after)]
+    return sorted((kinds[0] - kinds[1]) & OF_THE_FILE)
+
+
 def _other_findings(before: Tables, after: Tables, names: Pseudonyms, *, as_sessions: bool) -> list[str]:
     """Compare verdict and findings; names in them are compared under their pseudonyms."""
     found: list[str] = []
     lists = [table["findings"] for table in (before, after)]
+    # Broken rules are compared one by one, as defects.
+    lists = [each[each["code"] != _RULES] for each in lists]
     codes = [list(zip(each["code"], each["severity"], strict=True)) for each in lists]
     alike = codes[0] == codes[1]
     if as_sessions and not alike:
-        apart = (*_OF_THE_WAY, _RULES) if len(before["gaps"]) else _OF_THE_WAY
-        codes = [[c for c in each if not c[0].startswith(apart)] for each in codes]
+        codes = [[c for c in each if not c[0].startswith(_OF_THE_WAY)] for each in codes]
     if codes[0] != codes[1]:
         gone = [code for code, _ in codes[0] if code not in {c for c, _ in codes[1]}]
         new = [code for code, _ in codes[1] if code not in {c for c, _ in codes[0]}]
         found.append(f"findings differ: {', '.join(gone) or 'none'} gone, {', '.join(new) or 'none'} new")
     elif alike:
-        # Broken rules are compared one by one, as defects; those of the file itself may be fewer.
-        titles = [
-            [
-                names.cleaned(str(t))
-                for t, code in zip(each["title"], each["code"], strict=True)
-                if code != _RULES
-            ]
-            for each in lists
-        ]
+        titles = [[names.cleaned(str(title)) for title in each["title"]] for each in lists]
         found += [f"a finding says {b!r}, {a!r} before" for a, b in zip(*titles, strict=True) if a != b]
-    if alike and not found and not set(lists[0]["code"][:1]) & {_RULES}:
+    if alike and not found:
         verdicts = [names.cleaned(str(tables.verdict)) for tables in (before, after)]
         if verdicts[0] != verdicts[1]:
             found.append(f"the verdict is {verdicts[1]!r}, {verdicts[0]!r} before")

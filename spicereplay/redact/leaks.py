@@ -2,10 +2,12 @@
 
 Every eight bytes in a row of what was replaced are searched in the whole output. They are searched by a bit map of
 their hashes first, and what that lets through exactly. Passed over is what tells nothing: eight bytes that are all the
-same or more than half zeros (numbers and padding, which are everywhere), of bytes that belong to no message those with
-two zeros, in pictures and sound also those made of two
+same or more than half zeros (numbers and padding, which are everywhere), in pictures and sound also those made of two
 or three values over and over; eight bytes of which most were not replaced; and what the replacements themselves hold,
-which are made from sizes, or are the blocks of a blur. Texts of reports, whose words are everywhere, are searched as a
+which are made from sizes, or are the blocks of a blur. What is no text (pictures, sound, stretches that belong to no
+message) may hold numbers that are elsewhere, too: where bytes of a message went missing, the headers and draws behind
+it seem to be its contents, and where a file was damaged, the headers of packets. It counts where a packet carries it,
+unless it is numbers of another message that stay. Texts of reports, whose words are everywhere, are searched as a
 whole.
 """
 
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 import numpy as np
@@ -23,17 +24,6 @@ from spicereplay.units import MIB
 
 Words = npt.NDArray[np.uint64]
 
-
-class Sort(Enum):
-    """What a piece that was replaced may be, by which it is told what of it tells nothing."""
-
-    TEXT = "text"
-    PICTURE = "picture"
-    """Or sound."""
-    UNREAD = "unread"
-    """Belongs to no message: maybe a message like one that stays, whose numbers have zeros in them."""
-
-
 WINDOW: Final = 8
 """Bytes that must be the same to count as found again."""
 _LEAST_MAP_BITS, _MAP_BITS = 16, 27
@@ -42,7 +32,6 @@ _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _BLOCK: Final = MIB
 _FEW_VALUES: Final = 3
 _MOST_ZEROS: Final = WINDOW // 2
-_MOST_ZEROS_UNREAD: Final = 1
 
 
 def windows(data: bytes | memoryview) -> Words:
@@ -55,12 +44,11 @@ def windows(data: bytes | memoryview) -> Words:
     return words
 
 
-def telling(words: Words, sort: Sort) -> Words:
+def telling(words: Words, *, textual: bool) -> Words:
     """Return the windows that tell something; see the head of this module."""
-    most = _MOST_ZEROS_UNREAD if sort is Sort.UNREAD else _MOST_ZEROS
-    words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= most]
+    words = words[(words.view(np.uint8).reshape(-1, WINDOW) == 0).sum(axis=1) <= _MOST_ZEROS]
     cells = words.view(np.uint8).reshape(-1, WINDOW)
-    if sort is Sort.TEXT:
+    if textual:
         mixed: Words = words[(cells != cells[:, :1]).any(axis=1)]
         return mixed
     ordered = np.sort(cells, axis=1)
@@ -69,12 +57,27 @@ def telling(words: Words, sort: Sort) -> Words:
     return varied
 
 
-Pieces = Callable[[], Iterable[tuple[bytes, bytes, Sort]]]
-"""Gives what was replaced, by what, and what it may be; it is asked more than once."""
+Pieces = Callable[[], Iterable[tuple[bytes, bytes, bool]]]
+"""Gives what was replaced, by what, and whether it may be text; it is asked more than once."""
 
 
-def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]]) -> set[bytes]:
-    """Return every eight bytes of what was replaced that are somewhere in `outputs`."""
+@dataclass(frozen=True, slots=True)
+class Travelling:
+    """What the connections carry; each is asked for only if something was found."""
+
+    messages: Callable[[], Iterable[tuple[bytes, bytes]]]
+    """All bytes of the channels as they were, and as they are now."""
+    payloads: Callable[[], Iterable[bytes | memoryview]]
+    """The payload of every packet that was written."""
+
+
+def left_over(
+    pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]], travelling: Travelling | None = None
+) -> set[bytes]:
+    """Return every eight bytes of what was replaced that are somewhere in `outputs`.
+
+    What is no text counts only where it can have been left, which `travelling` tells; see the head of this module.
+    """
     total = sum(len(old) for old, _, _ in pieces())
     shift = np.uint64(64 - min(max((_MARKS_PER_BYTE * total).bit_length(), _LEAST_MAP_BITS), _MAP_BITS))
     marks = np.zeros(1 << (64 - int(shift)), np.bool_)
@@ -88,25 +91,46 @@ def left_over(pieces: Pieces, outputs: Callable[[], Iterable[bytes | memoryview]
     seen = np.unique(np.concatenate(suspects)) if suspects else np.empty(0, np.uint64)
     if not len(seen):
         return set()
-    found: list[Words] = []
+    found: dict[bool, list[Words]] = {True: [], False: []}
     made: list[Words] = []
     for batch in _batches(pieces()):
         told, new = batch.telling(), batch.made()
-        found.append(np.unique(told[_among(told, seen)]))
+        found[batch.textual].append(np.unique(told[_among(told, seen)]))
         made.append(np.unique(new[_among(new, seen)]))
-    if not found:
-        return set()
-    kept = np.setdiff1d(np.concatenate(found), np.concatenate(made))
-    return {int(word).to_bytes(WINDOW, "little") for word in kept}
+    texts, others = (np.setdiff1d(_joined(found[textual]), _joined(made)) for textual in (True, False))
+    if len(others) and travelling is not None:
+        carried = _joined([_among_these(payload, others) for payload in travelling.payloads()])
+        stay = _joined([_among_unchanged(old, new, others) for old, new in travelling.messages()])
+        others = np.setdiff1d(carried, stay)
+    return {int(word).to_bytes(WINDOW, "little") for word in np.union1d(texts, others)}
+
+
+def _joined(parts: list[Words]) -> Words:
+    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+def _among_these(data: bytes | memoryview, known: Words) -> Words:
+    """Return which of the windows `known` are somewhere in `data`."""
+    words = windows(data)
+    found: Words = np.unique(words[_among(words, known)])
+    return found
+
+
+def _among_unchanged(old: bytes, new: bytes, known: Words) -> Words:
+    """Return which of the windows `known` are somewhere in `old`, and there in `new` as well."""
+    words: Words = windows(old)
+    stays = words == windows(new)
+    found: Words = np.unique(words[stays & _among(words, known)])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Pieces of one sort one after the other, all as long as what replaces them or none."""
+    """Pieces one after the other, all of them text or none, and all as long as what replaces them or none."""
 
     olds: list[bytes]
     news: list[bytes]
-    sort: Sort
+    textual: bool
     alike: bool
 
     def telling(self) -> Words:
@@ -116,7 +140,7 @@ class _Batch:
         kept = _inside(self.olds, len(words))
         if self.alike and len(words):
             kept &= _mostly_changed(old, b"".join(self.news))
-        return telling(words[kept], self.sort)
+        return telling(words[kept], textual=self.textual)
 
     def made(self) -> Words:
         """Return the windows of what replaces them."""
@@ -124,22 +148,22 @@ class _Batch:
         return words[_inside(self.news, len(words))]
 
 
-def _batches(pieces: Iterable[tuple[bytes, bytes, Sort]]) -> Iterator[_Batch]:
+def _batches(pieces: Iterable[tuple[bytes, bytes, bool]]) -> Iterator[_Batch]:
     """Put pieces together, as most are small, and cut those that are not so that every window is in one of them."""
-    open_batches: dict[tuple[Sort, bool], tuple[_Batch, int]] = {}
-    for old, new, sort in pieces:
+    open_batches: dict[tuple[bool, bool], tuple[_Batch, int]] = {}
+    for old, new, textual in pieces:
         alike = len(old) == len(new)
         for start in range(0, max(len(old), len(new), 1), _BLOCK):
             part = slice(start, start + _BLOCK + WINDOW - 1)
-            batch, size = open_batches.get((sort, alike)) or (_Batch([], [], sort, alike), 0)
+            batch, size = open_batches.get((textual, alike)) or (_Batch([], [], textual, alike), 0)
             batch.olds.append(old[part])
             batch.news.append(new[part])
             size += len(old[part])
             if size >= _BLOCK:
                 yield batch
-                open_batches.pop((sort, alike), None)
+                open_batches.pop((textual, alike), None)
             else:
-                open_batches[sort, alike] = batch, size
+                open_batches[textual, alike] = batch, size
     yield from (batch for batch, _ in open_batches.values())
 
 

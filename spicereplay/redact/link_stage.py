@@ -13,6 +13,7 @@ from spicereplay.limits import Limits
 from spicereplay.protocol.enums import Side
 from spicereplay.protocol.link import (
     HEADER_BYTES,
+    LINK_MESS_BYTES,
     LINK_REPLY_BYTES,
     MAGIC,
     MECHANISM_SASL,
@@ -25,6 +26,10 @@ from spicereplay.recording.masking import LinkMask
 _KEY: Final = slice(HEADER_BYTES + 4, HEADER_BYTES + 4 + PUBLIC_KEY_BYTES)
 
 _WORD: Final = 4
+_MOST_WORDS: Final = 8
+"""Words of capabilities that are believed in; nobody has more than two."""
+MOST_HEAD_BYTES: Final = HEADER_BYTES + LINK_REPLY_BYTES + _WORD * _MOST_WORDS
+"""What a link message or reply has at most."""
 _REFUSAL: Final = b"Authentication failed\0"
 """What every server says to everybody. Source: spice server/red-stream.cpp, red_sasl_handle_auth_step."""
 
@@ -54,15 +59,20 @@ def neutral_link(streams: Mapping[Side, ByteStream], link: Link, limits: Limits)
 def link_head(data: bytes) -> bytes:
     """Return what a stream that begins with a link message or reply begins with then, as far as it is there.
 
-    For link stages that cannot be read as a whole; empty where there is none.
+    For link stages that cannot be read as a whole: the numbers of the fixed part and as many capabilities as it
+    counts, within reason. Empty where there is no link stage.
     """
     if not data.startswith(MAGIC):
         return b""
     size = int.from_bytes(data[12:16], "little")
-    head = data[: HEADER_BYTES + size]
-    if size < LINK_REPLY_BYTES:
-        return head
-    return (head[: _KEY.start] + FILLER_KEY + head[_KEY.stop :])[: len(head)]
+    fixed = LINK_MESS_BYTES if size < LINK_REPLY_BYTES else LINK_REPLY_BYTES
+    # Both end with the numbers of common and channel capabilities, and where these begin.
+    counts = data[HEADER_BYTES + fixed - 3 * _WORD : HEADER_BYTES + fixed - _WORD]
+    words = int.from_bytes(counts[:_WORD], "little") + int.from_bytes(counts[_WORD:], "little")
+    head = data[: HEADER_BYTES + min(size, fixed + _WORD * min(words, _MOST_WORDS))]
+    if fixed == LINK_REPLY_BYTES:
+        head = (head[: _KEY.start] + FILLER_KEY + head[_KEY.stop :])[: len(head)]
+    return head
 
 
 def _without_sasl(said: bytes) -> bytes:

@@ -36,13 +36,19 @@ class Pseudonyms:
     """Every text that names somebody: a notice that holds one is replaced."""
     real: set[str] = field(default_factory=set)
     """Addresses that are somebody's: no pseudonym is one of them, though they may be of the documentation's blocks."""
+    made_up: set[str] = field(default_factory=set)
+    """Addresses that are nobody's."""
+
+    def keep(self, text: str) -> None:
+        """Note an address that a recorder made up: it stays, since recordings of that kind are known by it."""
+        self.made_up.add(text)
 
     def meet(self, text: str) -> None:
         """Note an address that is to be replaced sooner or later. Raises `ValueError` for what is none."""
         self.real.add(str(ipaddress.ip_address(text.partition("%")[0])))
 
     def address(self, text: str) -> str:
-        """Return the pseudonym of an address, of the same version; loopback and unspecified ones are their own.
+        """Return the pseudonym of an address, of the same version; loopback, unspecified and made up ones stay.
 
         Raises `ValueError` for what is no address.
         """
@@ -50,7 +56,7 @@ class Pseudonyms:
         if known is not None:
             return known
         real = ipaddress.ip_address(text.partition("%")[0])
-        if real.is_loopback or real.is_unspecified:
+        if real.is_loopback or real.is_unspecified or text in self.made_up:
             return text
         self.real.add(str(real))
         taken = sum(ipaddress.ip_address(a).version == real.version for a in self.addresses.values())

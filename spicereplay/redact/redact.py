@@ -21,17 +21,18 @@ from typing import Final
 
 from spicereplay.bugreport.directory import InputKind, detect
 from spicereplay.bugreport.report import PCAP, BugReport
+from spicereplay.capture.packets import read_packets
 from spicereplay.defects import DefectKind, DefectLog
 from spicereplay.errors import OutputExistsError, SpiceReplayError, UsageError
 from spicereplay.limits import DEFAULT_LIMITS, Limits
-from spicereplay.redact.check import analysed, differences, gone_with_the_way
-from spicereplay.redact.leaks import WINDOW, Pieces, Sort, left_over
+from spicereplay.redact.check import analysed, differences, gone_with_the_way, healed
+from spicereplay.redact.leaks import WINDOW, Travelling, left_over
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.pseudonyms import Pseudonyms
 from spicereplay.redact.reports import Cleaned, neutral_png
 from spicereplay.redact.run import Redaction
 from spicereplay.redact.what import SAFE, TEXTUAL, Choices, Kind, Screen
-from spicereplay.replay import Progress, Replay, replay
+from spicereplay.replay import Progress, Replay, replay, ryll
 from spicereplay.units import MIB
 
 _SHOWN: Final = 5
@@ -85,8 +86,12 @@ class _Job:
         """Note all addresses of an input before one of them gets a pseudonym."""
         for capture in found.captures:
             for connection in capture.connections:
+                own = ryll.client_of(connection) is not None
                 for end in connection.endpoints:
-                    self.names.meet(end.address)
+                    if own:
+                        self.names.keep(end.address)
+                    else:
+                        self.names.meet(end.address)
 
     def neutral(self, found: Replay) -> Redaction:
         """Make the sessions of an input neutral."""
@@ -96,21 +101,24 @@ class _Job:
         self.redactions.append(redaction)
         return redaction
 
-    def pieces(self) -> Iterator[tuple[bytes, bytes, Sort]]:
-        """Yield what was replaced, by what, and what it may be."""
+    def pieces(self) -> Iterator[tuple[bytes, bytes, bool]]:
+        """Yield what was replaced, by what, and whether it may be text."""
         for redaction in self.redactions:
             for removed in redaction.edits.removed:
                 if removed.kind not in TEXTUAL and id(removed.stream.position) in redaction.kept:
                     continue  # bytes of a picture that was cut, where others like it stay
-                sort = Sort.UNREAD if removed.kind is Kind.UNREAD else Sort.PICTURE
-                sort = Sort.TEXT if removed.kind in TEXTUAL else sort
                 for old, new in redaction.edits.replaced(removed):
-                    yield old, new, sort
+                    yield old, new, removed.kind in TEXTUAL
         for old, new in self.pictures:
-            yield old, new, Sort.PICTURE
+            yield old, new, False
         made = " ".join((*self.names.hosts.values(), *self.names.addresses.values())).encode()
         for name in self.names.private:
-            yield name.encode(), made, Sort.TEXT
+            yield name.encode(), made, True
+
+    def messages(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all bytes of all channels as they were, and as they are now."""
+        for redaction in self.redactions:
+            yield from redaction.messages()
 
 
 def redact(
@@ -169,10 +177,13 @@ def _check(job: _Job, before: Replay, made: Path) -> None:
         old, new = analysed(before, job.limits), analysed(after, job.limits)
         wrong = differences(old, new, job.names, as_sessions=as_sessions)
         gone = gone_with_the_way(old, new) if as_sessions else []
+        faults = [] if as_sessions else healed(old, new)
+        travelling = Travelling(job.messages, lambda: _payloads(after, job.limits))
+        left = left_over(job.pieces, lambda: _contents(made), travelling)
     if gone:
         job.remarks.append(f"findings about how they travelled are not in it any more: {', '.join(gone)}")
-    pieces: Pieces = job.pieces
-    left = left_over(pieces, lambda: _contents(made))
+    if faults:
+        job.remarks.append(f"faults of the file itself are not in it any more: {', '.join(faults)}")
     if left:
         wrong.append(f"{len(left)} stretches of what was replaced are still there")
     texts = {
@@ -189,6 +200,17 @@ def _check(job: _Job, before: Replay, made: Path) -> None:
         raise RedactionFailed(
             f"the result did not pass its check and was not kept: {'; '.join(wrong[:_SHOWN])}{more}"
         )
+
+
+def _payloads(found: Replay, limits: Limits) -> Iterator[bytes | memoryview]:
+    """Yield the payload of every TCP segment of an input."""
+    for capture in found.captures:
+        memory = capture.file.memory
+        table = read_packets(capture.file, limits=limits, defects=DefectLog())
+        for offset, length in zip(table.offset.tolist(), table.length.tolist(), strict=True):
+            part = memory if offset >= 0 else table.spill
+            start = offset if offset >= 0 else -1 - offset
+            yield part[start : start + length]
 
 
 def _contents(made: Path) -> Iterable[bytes]:

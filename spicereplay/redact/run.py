@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from spicereplay.capture.connection import Connection
 from spicereplay.defects import DefectKind
 from spicereplay.limits import Limits
 from spicereplay.protocol.enums import Side
+from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
 from spicereplay.recording.sessions import write_sessions
 from spicereplay.redact.captures import write_capture, write_ryll
 from spicereplay.redact.channels import ChannelRedaction, keeps, learn_names
 from spicereplay.redact.edits import Edits
 from spicereplay.redact.glz_links import dictionary_of
-from spicereplay.redact.link_stage import link_head
+from spicereplay.redact.link_stage import MOST_HEAD_BYTES, link_head
 from spicereplay.redact.messages import Neutral
 from spicereplay.redact.sealed import neutral_tls
 from spicereplay.redact.video import NeutralVideo
@@ -29,6 +31,10 @@ from spicereplay.replay import Progress, Replay, identify, ryll
 from spicereplay.session.log import ChannelLog, SessionLog
 
 _Streams = dict[Side, ByteStream]
+_SUB_LIST_BYTES: Final = 4
+"""What stands behind type and size in a full header. Source: spice-wire.md 3."""
+_NO_HEADER: Final = b"\xff"
+"""Fills what belongs to no message: zeros would be messages of type 0, without a body, one after the other."""
 
 
 @dataclass(slots=True)
@@ -44,6 +50,8 @@ class Redaction:
     kept: set[int] = field(default_factory=set)
     """Positions (by identity) of streams whose pictures or sound stay, as the user wants it."""
     _connections: dict[tuple[str, str, int], Connection] = field(default_factory=dict)
+    _seen: list[ByteStream] = field(default_factory=list)
+    """The streams of all channels."""
 
     def sessions(self, progress: Progress | None = None) -> None:
         """Make all messages of all sessions neutral, in `edits`."""
@@ -55,6 +63,7 @@ class Redaction:
         own = any(ryll.is_ryll(capture) for capture in self.found.captures)
         self.as_sessions = not own and not all(self._is_plain(log) for log in logs)
         covered: dict[int, list[tuple[int, int]]] = {}
+        headers: dict[int, int] = {}
         for n, session in enumerate(self.found.sessions):
             if progress is not None:
                 progress("replacing contents", n, len(self.found.sessions))
@@ -66,14 +75,27 @@ class Redaction:
                 if keeps(log.channel, self.how.choices):
                     self.kept |= {id(stream.position) for stream in streams.values()}
                     self.kept |= {id(log.index(side).stream.position) for side in Side}
+                self._seen += streams.values()
                 redaction = ChannelRedaction(log, how, self.edits, videos)
+                header = MINI_HEADER_BYTES if log.mini_header else FULL_HEADER_BYTES
                 for side, stretches in redaction.run(streams).items():
                     covered.setdefault(id(streams[side].position), []).extend(stretches)
+                    headers[id(streams[side].position)] = header
         if not self.as_sessions:
             for connection in self._kept():
                 for stream in connection.streams:
-                    self._unread(stream, covered.get(id(stream.position)))
+                    key = id(stream.position)
+                    self._unread(stream, covered.get(key), headers.get(key, MINI_HEADER_BYTES))
         self.counts += self.edits.counts
+
+    def messages(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all bytes of the channels as they were, and as they are now."""
+        for stream in self._seen:
+            now = self.edits.edited(stream)
+            for (_, old), (_, new) in zip(
+                stream.pieces(0, stream.end), now.pieces(0, stream.end), strict=True
+            ):
+                yield old, new
 
     def _streams(self, log: ChannelLog) -> _Streams:
         """Return all bytes of both sides of a channel, the link stage included."""
@@ -103,7 +125,8 @@ class Redaction:
             for log in session.channels
         }
         for capture in self.found.captures:
-            own = ryll.is_ryll(capture)
+            # One of ryll's with damaged packets has connections nobody had, and without them another clock.
+            own = any(ryll.client_of(connection) is not None for connection in capture.connections)
             kept: set[int] = set()
             for key, connection in _keyed(capture):
                 stays = own or key in spice or _is_tls(connection) or self._is_broken(key)
@@ -119,10 +142,13 @@ class Redaction:
     def _logs(self) -> list[ChannelLog]:
         return [log for session in self.found.sessions for log in session.channels]
 
-    def _unread(self, stream: ByteStream, covered: list[tuple[int, int]] | None) -> None:
-        """Replace what belongs to no message of a stream, `None` standing for a connection without messages."""
+    def _unread(self, stream: ByteStream, covered: list[tuple[int, int]] | None, header: int) -> None:
+        """Replace what belongs to no message of a stream, `None` standing for a connection without messages.
+
+        Where a header of `header` bytes should be, type and size stay: it was none, and is none for the same reason.
+        """
         if not any(start == 0 for start, _ in covered or ()):
-            head = link_head(stream.read(0, self.how.limits.link_bytes))
+            head = link_head(stream.read(0, MOST_HEAD_BYTES))
             if head:
                 self.edits.write(stream, 0, head, Kind.TICKETS)
                 covered = [*(covered or ()), (0, len(head))]
@@ -131,9 +157,14 @@ class Redaction:
                 if self.edits.write(stream, at, new, Kind.ENCRYPTED):
                     self.edits.counts[Kind.ENCRYPTED] += 1
             return
+        ends = {stop for _, stop in covered}
         for start, stop in between(covered, stream.end):
+            said = _said_at(start, header) if start in ends else range(0)
             for at, piece in stream.pieces(start, stop):
-                if self.edits.write(stream, at, bytes(len(piece)), Kind.UNREAD):
+                made = bytearray(_NO_HEADER * len(piece))
+                for place in range(max(at, said.start), min(at + len(piece), said.stop)):
+                    made[place - at] = piece[place - at]
+                if self.edits.write(stream, at, bytes(made), Kind.UNREAD):
                     self.edits.counts[Kind.UNREAD] += 1
 
     def write(self, capture: Capture, target: Path, limits: Limits, progress: Progress | None = None) -> None:
@@ -175,6 +206,12 @@ class Redaction:
         bare = address.strip("[]")
         made = self.how.names.address(bare) if bare else bare
         return (f"[{made}]" if ":" in made else made) + colon + port
+
+
+def _said_at(start: int, header: int) -> range:
+    """Return where type and size stand in a header of `header` bytes at `start`."""
+    first = start + header - MINI_HEADER_BYTES - (_SUB_LIST_BYTES if header == FULL_HEADER_BYTES else 0)
+    return range(first, first + MINI_HEADER_BYTES)
 
 
 def _keyed(capture: Capture) -> Iterator[tuple[tuple[str, str, int], Connection]]:

@@ -1,7 +1,8 @@
 """Frames of video, replaced by black or blurred ones of the same codec and size in bytes.
 
 Where a frame could be decoded by itself its twin can, and else it is one that builds on those before: a decoder that
-waits for a key frame waits as long as before. What a frame is longer than its twin is filled up with zeros, which
+waits for a key frame waits as long as before. One that no decoder takes becomes zeros, which none takes either: that it
+fails is what somebody may be looking for. What a frame is longer than its twin is filled up with zeros, which
 decoders skip: H.264 and H.265 as `trailing_zero_8bits` behind a unit (Annex B), VP8 behind the last partition, VP9
 behind the frame, MJPEG behind the end of the image.
 Source: ITU-T H.264 Annex B; RFC 6386 9; libvpx vp9/vp9_dx_iface.c, decoder_decode; spice-wire.md 10.2.
@@ -11,8 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from time import perf_counter_ns
 from typing import Final
 
+import numpy as np
+
+from spicereplay.analysis.frames import OUTCOMES, Decoding, measure
 from spicereplay.analysis.lives import Life, Video
 from spicereplay.codecs.video import VideoCodec, open_video
 from spicereplay.errors import DecodeError
@@ -77,6 +82,7 @@ class NeutralVideo:
         that is smaller than anything of its codec.
         """
         columns = video.frames
+        broken = measure(video, Decoding(perf_counter_ns, limits)).outcome == OUTCOMES.index("failed")
         made: dict[int, bytes] = {}
         for number, life in enumerate(video.lives):
             frames = video.frames_of[number].tolist()
@@ -104,6 +110,8 @@ class NeutralVideo:
                     made[int(columns.row[frame])] = (
                         packet.ljust(size, b"\0") if len(packet) <= size else bytes(size)
                     )
+        for frame in np.flatnonzero(broken).tolist():
+            made[int(columns.row[frame])] = bytes(int(columns.size[frame]))
         return made
 
     def _black(self, codec: VideoCodec, video: Video, life: Life, frame: int, since: int) -> bytes:

@@ -14,7 +14,7 @@ from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.protocol.link import link_message, link_reply, parse_link
 from spicereplay.recording.handshake import FILLER_KEY
 from spicereplay.redact.guest_agent import AgentDirection
-from spicereplay.redact.leaks import Sort, left_over
+from spicereplay.redact.leaks import left_over
 from spicereplay.redact.link_stage import link_head, neutral_link
 from spicereplay.redact.pseudonyms import Pseudonyms, same_length
 from spicereplay.redact.quiet import quiet_opus, silent_opus
@@ -182,7 +182,7 @@ def test_texts_nobody_declared_are_hidden() -> None:
 
 
 def test_what_is_left_over_is_found_and_padding_is_not() -> None:
-    pieces = [(b"the password is swordfish" + bytes(50), bytes(75), Sort.TEXT)]
+    pieces = [(b"the password is swordfish" + bytes(50), bytes(75), True)]
     assert left_over(lambda: pieces, lambda: [bytes(100), b"nothing here"]) == set()
     assert left_over(lambda: pieces, lambda: [b"... swordfish ..."]) == {
         b" swordfi"[:8],
@@ -194,11 +194,11 @@ def test_what_is_left_over_is_found_and_padding_is_not() -> None:
 
 
 def test_many_small_pieces_are_searched_each_on_its_own() -> None:
-    pieces = [(b"%07d" % n, bytes(7), Sort.TEXT) for n in range(300_000)]
+    pieces = [(b"%07d" % n, bytes(7), True) for n in range(300_000)]
     across = pieces[4][0][3:] + pieces[5][0][:4]
     assert left_over(lambda: pieces, lambda: [across, bytes(9)]) == set()
-    pieces.insert(200_000, (b"swordfish", bytes(9), Sort.TEXT))
-    pieces.append((b"longer than what it is now", b"short", Sort.PICTURE))
+    pieces.insert(200_000, (b"swordfish", bytes(9), True))
+    pieces.append((b"longer than what it is now", b"short", False))
     found = left_over(lambda: pieces, lambda: [b"xx swordfish xx", b"it is no"])
     assert found == {b"swordfis", b"wordfish", b"it is no"}
     assert left_over(list, lambda: [b"anything at all"]) == set()

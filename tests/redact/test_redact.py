@@ -224,7 +224,7 @@ def test_the_command_says_what_it_replaced(fixtures: Path, tmp_path: Path) -> No
 def test_a_result_that_fails_its_check_is_not_kept(
     fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leaking(pieces: object, outputs: object) -> set[bytes]:
+    def leaking(pieces: object, outputs: object, travelling: object) -> set[bytes]:
         return {b"password"}
 
     monkeypatch.setattr(module, "left_over", leaking)
