@@ -15,8 +15,6 @@ from itertools import pairwise
 from time import perf_counter_ns
 from typing import Final
 
-import numpy as np
-
 from spicereplay.analysis.frames import OUTCOMES, Decoding, measure
 from spicereplay.analysis.lives import Life, Video
 from spicereplay.codecs.video import VideoCodec, open_video
@@ -28,6 +26,7 @@ from spicereplay.redact.encode_video import VideoEncoder, black_planes, blurred_
 from spicereplay.redact.h26x import h264_key, h265_key
 from spicereplay.redact.pictures import blank_jpeg
 
+_JPEG_BEGINS: Final = b"\xff\xd8"
 _CODECS: Final = {codec.name.lower(): codec for codec in VideoCodec}
 
 
@@ -91,7 +90,8 @@ class NeutralVideo:
                 for frame in frames:
                     size = int(columns.size[frame])
                     data = video.frame_bytes(frame)
-                    made[int(columns.row[frame])] = _alone(data, size, limits, codec, blurred=blurred)
+                    whole = _alone(data, size, limits, codec, blurred=blurred)
+                    made[int(columns.row[frame])] = _broken(data, size) if broken[frame] else whole
                 continue
             keys = [n for n, frame in enumerate(frames) if is_key(codec, video.frame_bytes(frame))]
             mosaics = _mosaics(codec, video, frames, limits) if blurred else None
@@ -107,11 +107,9 @@ class NeutralVideo:
                     ]
                 for frame, packet in zip(run, packets, strict=True):
                     size = int(columns.size[frame])
-                    made[int(columns.row[frame])] = (
-                        packet.ljust(size, b"\0") if len(packet) <= size else bytes(size)
-                    )
-        for frame in np.flatnonzero(broken).tolist():
-            made[int(columns.row[frame])] = bytes(int(columns.size[frame]))
+                    # Without a key frame nothing can be decoded, whatever it is.
+                    fits = len(packet) <= size and not (broken[frame] and start in keys)
+                    made[int(columns.row[frame])] = packet.ljust(size, b"\0") if fits else bytes(size)
         return made
 
     def _black(self, codec: VideoCodec, video: Video, life: Life, frame: int, since: int) -> bytes:
@@ -129,10 +127,15 @@ class NeutralVideo:
         return blurred_run(codec, mosaics, room, *even(*sizes.pop()))
 
 
+def _broken(data: bytes, size: int) -> bytes:
+    """Return what a frame becomes that cannot be decoded: zeros, known as JPEG if it was."""
+    return (_JPEG_BEGINS if data.startswith(_JPEG_BEGINS) else b"").ljust(size, b"\0")
+
+
 def _alone(data: bytes, size: int, limits: Limits, codec: VideoCodec | None, *, blurred: bool) -> bytes:
     """Return what a frame of MJPEG, or of a codec nobody knows, becomes."""
     if codec is None:
-        return blank_jpeg(data).ljust(size, b"\0") if data[:2] == b"\xff\xd8" else bytes(size)
+        return blank_jpeg(data).ljust(size, b"\0") if data.startswith(_JPEG_BEGINS) else bytes(size)
     whole = data.ljust(size, b"\0")
     return (blurred_jpeg(whole, limits) if blurred else None) or blank_jpeg(whole)
 
