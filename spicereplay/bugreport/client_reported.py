@@ -115,7 +115,6 @@ def _shape(kind: Any, value: Any) -> Any:
 class ChannelTraffic:
     """What the client counted on one channel; with several displays their sums do not hold (5)."""
 
-    channel: str
     bytes_in: int | None
     """Read after the link handshake."""
     bytes_out: int | None
@@ -137,23 +136,13 @@ class StreamLife:
     """One stream as the client saw it. Times are connection-relative."""
 
     stream_id: int | None
-    surface_id: int | None
     codec_type: int | None
     width: int | None
     height: int | None
-    left: int | None
-    top: int | None
-    right: int | None
-    bottom: int | None
     created_s: float | None
     destroyed_s: float | None
     """None while it is open."""
     frames: int | None
-    decoded: int | None
-    failed: int | None
-    reports: int | None
-    last_delay_ms: int | None
-    """last_frame_delay of the last STREAM_REPORT; negative is late."""
     backend: str | None
 
     @property
@@ -179,11 +168,6 @@ class StreamTotals:
     ended: tuple[StreamLife, ...]
     """The last 16, oldest first."""
 
-    @property
-    def forgotten(self) -> int | None:
-        """Destroyed streams that the client no longer lists."""
-        return None if self.destroyed is None else max(0, self.destroyed - len(self.ended))
-
 
 @dataclass(frozen=True, slots=True)
 class DecodeTimes:
@@ -192,8 +176,8 @@ class DecodeTimes:
     what: str
     """`image`, `mjpeg` or `h264`."""
     count: int | None
+    """Decodes, the failed ones too."""
     failed: int | None
-    min_us: int | None
     mean_us: int | None
     max_us: int | None
 
@@ -226,22 +210,12 @@ class AgentCounters:
     errors_written: int | None
     """The counter as written. Most revisions count every reply whose result is not 0, and 1 means success, so
     a counter that equals the replies says nothing."""
-    last_lag_us: int | None
     recent_lags_us: tuple[int, ...]
+    """The last 16, oldest first."""
     tokens: int | None
     queued: int | None
     starved_since_s: float | None
     stalls: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class MultimediaClock:
-    """The client's copy of the server's multimedia clock."""
-
-    now_ms: int | None
-    """At the time of the report."""
-    set_count: int | None
-    last_set_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +230,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class ClientSummary:
-    """What one report says that a capture can confirm or contradict. None: the report does not say."""
+    """The figures of one report that findings and pages are made from. None: the report does not say."""
 
     uptime_s: float | None
     traffic: Mapping[str, ChannelTraffic]
@@ -266,7 +240,6 @@ class ClientSummary:
     """Names of the video decoders, in order of their streams."""
     caches: tuple[CacheState, ...]
     agent: AgentCounters | None
-    clock: MultimediaClock | None
     keepalive_timeout: bool | None
     """Whether main gave up for want of data."""
     disconnect: Disconnect | None
@@ -299,9 +272,6 @@ def summary(report: BugReport) -> ClientSummary:
         ),
         caches=_caches(display) if isinstance(display, DisplaySnapshot) else (),
         agent=_agent(main) if isinstance(main, MainSnapshot) else None,
-        clock=MultimediaClock(main.mm_time_now, main.mm_time_set_count, main.last_mm_time_set_ts_secs)
-        if isinstance(main, MainSnapshot) and main.mm_time_set_count is not None
-        else None,
         keepalive_timeout=fired if cause is None else fired or cause.keepalive_timeout_fired,
         disconnect=None
         if cause is None
@@ -320,13 +290,12 @@ def _traffic(report: BugReport) -> dict[str, ChannelTraffic]:
     if report.disconnect is not None:
         known.update(report.disconnect.per_channel or {})
     known.update(report.channels)
-    return {name: _channel_traffic(name, state) for name, state in known.items()}
+    return {name: _channel_traffic(state) for name, state in known.items()}
 
 
-def _channel_traffic(name: str, state: Channel | ChannelAtDisconnect) -> ChannelTraffic:
+def _channel_traffic(state: Channel | ChannelAtDisconnect) -> ChannelTraffic:
     counted = state if isinstance(state, Channel) else Channel()
     return ChannelTraffic(
-        channel=name,
         bytes_in=state.bytes_in,
         bytes_out=state.bytes_out,
         last_recv_s=state.last_recv_ts_secs,
@@ -369,40 +338,25 @@ def _streams(display: DisplaySnapshot) -> StreamTotals | None:
 def _life(stream: StreamSnapshot) -> StreamLife:
     return StreamLife(
         stream_id=stream.stream_id,
-        surface_id=stream.surface_id,
         codec_type=stream.codec_type,
         width=stream.stream_width,
         height=stream.stream_height,
-        left=_signed(stream.dest_left),
-        top=_signed(stream.dest_top),
-        right=_signed(stream.dest_right),
-        bottom=_signed(stream.dest_bottom),
         created_s=stream.created_at_secs,
         destroyed_s=stream.destroyed_at_secs,
         frames=stream.frames_received,
-        decoded=stream.frames_decoded_ok,
-        failed=stream.frames_decode_failed,
-        reports=stream.report_send_count,
-        last_delay_ms=stream.last_report_last_frame_delay if stream.report_send_count else None,
         backend=stream.video_decoder_backend or stream.mjpeg_decoder_backend or None,
     )
-
-
-def _signed(value: int | None) -> int | None:
-    """Undo the client's unsigned copy of a signed coordinate. Source: ryll-formats.md 5.4."""
-    return value if value is None or value < 2**31 else value - 2**32
 
 
 def _decodes(display: DisplaySnapshot) -> tuple[DecodeTimes, ...]:
     d = display
     return tuple(
-        DecodeTimes(what, count, failed, low or None, mean or None, high or None)
-        for what, count, failed, low, mean, high in (
+        DecodeTimes(what, count, failed, mean or None, high or None)
+        for what, count, failed, mean, high in (
             (
                 "image",
                 d.decode_total_count,
                 d.decode_failed_count,
-                d.decode_recent_min_us,
                 d.decode_recent_mean_us,
                 d.decode_recent_max_us,
             ),
@@ -410,7 +364,6 @@ def _decodes(display: DisplaySnapshot) -> tuple[DecodeTimes, ...]:
                 "mjpeg",
                 d.mjpeg_decode_total_count,
                 d.mjpeg_decode_failed_count,
-                d.mjpeg_decode_recent_min_us,
                 d.mjpeg_decode_recent_mean_us,
                 d.mjpeg_decode_recent_max_us,
             ),
@@ -418,7 +371,6 @@ def _decodes(display: DisplaySnapshot) -> tuple[DecodeTimes, ...]:
                 "h264",
                 d.h264_decode_total_count,
                 d.h264_decode_failed_count,
-                d.h264_decode_recent_min_us,
                 d.h264_decode_recent_mean_us,
                 d.h264_decode_recent_max_us,
             ),
@@ -467,7 +419,6 @@ def _agent(main: MainSnapshot) -> AgentCounters | None:
         outstanding=main.outstanding_agent_request_count,
         errors=None if written and written == replies else written,
         errors_written=written,
-        last_lag_us=main.last_agent_reply_lag_us,
         recent_lags_us=tuple(main.recent_agent_reply_lag_us or ()),
         tokens=main.agent_tokens,
         queued=main.queued_agent_message_count,

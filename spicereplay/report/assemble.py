@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final, cast
 from spicereplay._version import __version__
 from spicereplay.analysis.info import info
 from spicereplay.report.content import QualityNote, ReportContent, SourceKind
+from spicereplay.report.counted import channels, counters
 
 if TYPE_CHECKING:
     from spicereplay.analysis.timeline import Tables
+    from spicereplay.bugreport.client_reported import ClientSummary
     from spicereplay.bugreport.report import BugReport
     from spicereplay.replay import Replay
 
@@ -40,7 +42,7 @@ def content_of(
         tables=made,
         sessions=described["sessions"],
         others=described["other"],
-        client_report=list(_client(replay.reports)),
+        client_report=list(_client(replay.reports, tables.facts.client)),
         screenshots=_screenshots(replay.reports),
         method=list(_method(tables, replay)),
         command_line=command_line,
@@ -48,8 +50,13 @@ def content_of(
     )
 
 
-def _client(reports: Sequence[BugReport]) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """Yield what the newest report says about itself; its counters are in the table `client_reported`."""
+def _client(
+    reports: Sequence[BugReport], summary: ClientSummary | None
+) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yield what the newest report is, why it says the connection ended, and what the client counted.
+
+    All that it says is in the table `client_reported`.
+    """
     if not reports:
         return
     newest = reports[-1]
@@ -89,6 +96,15 @@ def _client(reports: Sequence[BugReport]) -> Iterator[tuple[str, list[tuple[str,
                     "",
                 ),
             ],
+        )
+    if summary is not None:
+        yield from (
+            (heading, counted)
+            for heading, counted in (
+                ("What the client counted", counters(summary)),
+                ("The client's channels", channels(summary)),
+            )
+            if counted
         )
 
 

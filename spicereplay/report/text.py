@@ -22,6 +22,8 @@ def number(value: float | int | None, decimals: int = 0) -> str:
 
 def size(count: float) -> str:
     """Return a number of bytes in the decimal unit that leaves one to three digits before the point."""
+    if count == 1:
+        return "1 byte"
     for unit in ("bytes", "kB", "MB", "GB"):
         if abs(count) < 999.5 or unit == "GB":
             break

@@ -1,11 +1,11 @@
 """What the client says beside what the capture shows."""
 
 import pytest
-from support.client import agent, life, summary, totals
+from support.client import agent, life, summary, totals, traffic
 from support.tables import empty_tables, full
 
 from spicereplay.analysis.client import compare
-from spicereplay.bugreport.client_reported import ChannelTraffic, DecodeTimes
+from spicereplay.bugreport.client_reported import DecodeTimes
 
 
 def tables(**given):
@@ -56,16 +56,15 @@ def test_a_codec_the_client_does_not_know_explains_orphans():
 
 def test_message_counts_by_name():
     messages = full("messages", channel=["display"] * 3, **{"from": ["server"] * 3}, type=[304, 304, 305])
-    traffic = ChannelTraffic("display", *[None] * 6, received={304: 5, 305: 1}, sent={2: 1})
-    found = told(summary(traffic={"display": traffic}), tables(messages=messages))
+    display = traffic(received={304: 5, 305: 1}, sent={2: 1})
+    found = told(summary(traffic={"display": display}), tables(messages=messages))
     assert found["display: DRAW_COPY from server"][:2] == ("5", "2")
     assert found["display: ACK from client"][:2] == ("1", "0")
     assert len(found) == 2
 
 
 def test_a_channel_that_was_not_recorded_is_not_compared():
-    traffic = ChannelTraffic("cursor", *[None] * 6, received={101: 5})
-    assert not told(summary(traffic={"cursor": traffic}), tables())
+    assert not told(summary(traffic={"cursor": traffic(received={101: 5})}), tables())
 
 
 def test_the_error_counter_that_counts_successes():
@@ -88,5 +87,5 @@ def test_decode_times_that_two_machines_cannot_explain(mean_us, rows):
             "frames", codec=["mjpeg"], outcome=["decoded"], decode_ms=[4.0], backend=["simplejpeg 1.9"]
         )
     )
-    decodes = DecodeTimes("mjpeg", 20, 0, 1, mean_us, 2)
+    decodes = DecodeTimes("mjpeg", 20, 0, mean_us, 2)
     assert len(told(summary(decodes=(decodes,), backends=("jpeg-decoder",)), seen)) == rows

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from support.client import agent as agent_counters
-from support.client import life, summary, totals
+from support.client import life, summary, totals, traffic
 from support.observed import ORIGIN_NS, Said, channel, session
 from support.tables import empty_tables, full
 
@@ -23,7 +23,7 @@ from spicereplay.analysis.facts import Facts, Refusal, Unread
 from spicereplay.analysis.findings import find, table
 from spicereplay.analysis.messages import messages
 from spicereplay.analysis.verdict import judge, notes
-from spicereplay.bugreport.client_reported import ChannelTraffic, DecodeTimes, Disconnect
+from spicereplay.bugreport.client_reported import DecodeTimes, Disconnect
 from spicereplay.protocol.enums import ChannelType, ClientInputs, ServerDisplay
 
 NAN = math.nan
@@ -145,7 +145,7 @@ def test_flapping_that_only_a_notice_tells_of():
 
 def test_the_client_decodes_more_slowly_than_frames_come():
     streams = full("streams", codec=["mjpeg"], fps=[25.0], frames=[100])
-    decodes = DecodeTimes("mjpeg", 100, 0, 70_000, 120_000, 175_000)
+    decodes = DecodeTimes("mjpeg", 100, 0, 120_000, 175_000)
     facts = Facts(clients=(summary(decodes=(decodes,), backends=("jpeg-decoder",)),))
     frames = full("frames", codec=["mjpeg"] * 2, outcome=["decoded"] * 2, decode_ms=[4.0, 6.0])
     found = one(find_decoding.client_decoder_slow, facts, streams=streams, frames=frames)
@@ -156,7 +156,7 @@ def test_the_client_decodes_more_slowly_than_frames_come():
 
 
 def test_a_decoder_far_slower_than_need_be_is_a_warning():
-    decodes = DecodeTimes("mjpeg", 100, 0, 1, 30_000, 2)
+    decodes = DecodeTimes("mjpeg", 100, 0, 30_000, 2)
     facts = Facts(clients=(summary(decodes=(decodes,)),))
     streams = full("streams", codec=["mjpeg"], fps=[25.0], frames=[100])
     frames = full("frames", codec=["mjpeg"], outcome=["decoded"], decode_ms=[2.0])
@@ -582,7 +582,7 @@ def test_what_the_client_says_of_itself():
     )
     refused = summary(streams=totals(rejected=3))
     assert "3 video streams" in one(find_client.streams_rejected, Facts(clients=(refused,))).title
-    lost = summary(traffic={"display": ChannelTraffic("display", *[None] * 6, capture_drops=4)})
+    lost = summary(traffic={"display": traffic(capture_drops=4)})
     assert one(find_client.recorder_dropped, Facts(clients=(lost,))).who == "capture"
 
 

@@ -62,7 +62,14 @@ def test_numbers_have_separators_and_a_dash_for_none(value: float | None, decima
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (187_334_120, "187 MB"), (3.2e12, "3,200 GB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (187_334_120, "187 MB"),
+        (3.2e12, "3,200 GB"),
+    ],
 )
 def test_sizes(value: float, shown: str) -> None:
     assert size(value) == shown

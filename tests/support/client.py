@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from spicereplay.bugreport.client_reported import AgentCounters, ClientSummary, StreamLife, StreamTotals
+from spicereplay.bugreport.client_reported import (
+    AgentCounters,
+    ChannelTraffic,
+    ClientSummary,
+    StreamLife,
+    StreamTotals,
+)
 
 
 def summary(**known: Any) -> ClientSummary:
     empty = {"traffic": {}, "decodes": (), "backends": (), "caches": ()}
     return ClientSummary(**{**dict.fromkeys(ClientSummary.__dataclass_fields__), **empty, **known})
+
+
+def traffic(**known: Any) -> ChannelTraffic:
+    return ChannelTraffic(**{**dict.fromkeys(ChannelTraffic.__dataclass_fields__), **known})
 
 
 def totals(**known: Any) -> StreamTotals:
