@@ -35,6 +35,11 @@ MINI_HEADER_BYTES: Final = 6
 HELD_MESSAGES: Final = 1024
 """Messages that a moving channel keeps for the target; more than it would send in the seconds that this takes."""
 
+_TYPES_TOLD: Final = 4
+_UNKNOWN: Final = (
+    "this channel of SPICE has none such, so the server is newer than this client or sends nonsense"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -85,6 +90,7 @@ class ChannelClient:
         self._notices: list[Notice] = []
         self._header_bytes = MINI_HEADER_BYTES
         self._until_ack = 0
+        self._told_unknown = False
         self._now_ns = 0
 
     @property
@@ -118,7 +124,7 @@ class ChannelClient:
             counting.bytes_in += self._header_bytes + message.size
             counting.messages += 1
             self._acknowledge(now_ns)
-        if registry.message_class(self.channel, Side.SERVER, type) is None:
+        if not self._knows(type):
             counting.unknown[type] += 1
             counting.last_unknown = type
             return
@@ -132,6 +138,14 @@ class ChannelClient:
         else:
             self._common(parsed, now_ns)
 
+    def waits_for(self, type: int, size: int, now_ns: int) -> None:
+        """Take note that a message of `size` bytes has begun; until the whole of it has come, nothing else can."""
+        if self._told_unknown or self._knows(type):
+            return
+        self._now_ns, self._told_unknown = now_ns, True
+        text = f"the server begins a message of type {type} and {size} bytes; {_UNKNOWN}: nothing else is heard until"
+        self.tell(NotifySeverity.WARN, f"{text} all of it has come", "unknown_message")
+
     def take(self) -> list[Outgoing]:
         """Return what is to be sent, in order, and forget it."""
         out, self._out = self._out, []
@@ -139,6 +153,14 @@ class ChannelClient:
 
     def notices(self) -> list[Notice]:
         """Return what the user must be told, and forget it."""
+        if self.counting.unknown and not self._told_unknown:
+            self._told_unknown = True
+            types = sorted(self.counting.unknown)
+            named = ", ".join(map(str, types[:_TYPES_TOLD])) + ", …" * (len(types) > _TYPES_TOLD)
+            number = self.counting.unknown.total()
+            what = "a message" if number == 1 else f"{number} messages"
+            text = f"the server has sent {what} of type {named}; {_UNKNOWN}: such messages are passed over and counted"
+            self.tell(NotifySeverity.WARN, text, "unknown_message")
         told, self._notices = self._notices, []
         return told
 
@@ -211,6 +233,9 @@ class ChannelClient:
                 channel_id=self.channel_id,
             )
         )
+
+    def _knows(self, type: int) -> bool:
+        return registry.message_class(self.channel, Side.SERVER, type) is not None
 
     def _use(self, link: Link, now_ns: int) -> None:
         self.link = link

@@ -54,7 +54,12 @@ class Connection:
         clock: Clock,
         limits: Limits,
         watchers: list[Watcher],
+        on_message: OnMessage,
     ) -> None:
+        """Wrap a connection that stands; nothing is said yet.
+
+        `on_message` gets every message of both sides, whole ones alone, before the client does.
+        """
         self.channel = channel
         self.channel_id = channel_id
         self.wire = wire
@@ -64,11 +69,12 @@ class Connection:
         self.closed = False
         self._clock = clock
         self._watchers = watchers
+        self._on_message = on_message
+        self._began_ns = 0
         self._serial = 0
         self._shown = False
         """The server has sent a message of this channel's own."""
         self._held: list[Outgoing] = []
-        self._on_message: OnMessage | None = None
 
     @property
     def name(self) -> str:
@@ -120,18 +126,24 @@ class Connection:
 
     # --- messages --------------------------------------------------------------------------------------
 
-    async def run(self, on_message: OnMessage, on_round: OnRound) -> str:
+    def begin(self, client: ChannelClient, now_ns: int) -> None:
+        """Let the client of a linked channel begin; `run` follows."""
+        assert self.link is not None, "the channel is linked"
+        self.client, self._began_ns = client, now_ns
+        client.linked(self.link, now_ns)
+
+    async def run(self, on_round: OnRound) -> str:
         """Carry messages to and fro until the connection ends; return how it ended.
 
-        `on_message` gets every message of both sides, whole ones alone, before the client does. `on_round` is awaited
-        when the client has had all that was there; nothing more is read meanwhile.
+        `on_round` is awaited when the client has had all that was there; nothing more is read meanwhile.
         """
-        self._on_message = on_message
         while True:
             self._hand_over()
             if (framer := self.engine.framer(Side.SERVER)) is not None and framer.lost:
                 # A file with a hole is searched for what follows; here nothing is missing, and the server is wrong.
                 return "the server sent bytes that are no SPICE message"
+            if self.client is not None and (begun := self.engine.unfinished(Side.SERVER)) is not None:
+                self.client.waits_for(*begun, self._clock.now_ns())
             self.send()
             try:
                 await on_round(self)
@@ -146,9 +158,8 @@ class Connection:
             if not data:
                 return self._goodbye()
 
-    async def listen(self, on_message: OnMessage, enough: Callable[[], bool]) -> bool:
+    async def listen(self, enough: Callable[[], bool]) -> bool:
         """Carry messages until it is enough; False: the server has closed the connection before. Raises `OSError`."""
-        self._on_message = on_message
         self.send()
         while not enough():
             data = await self.receive()
@@ -157,8 +168,9 @@ class Connection:
             self._hand_over()
         return True
 
-    def take_over(self, source: Connection) -> None:
+    def take_over(self, source: Connection, now_ns: int) -> None:
         """Go on for a channel that has moved here: it has said what it begins with."""
+        self._began_ns = now_ns
         self._shown, self._held = source._shown, source._held
 
     async def hung_up(self) -> None:
@@ -185,10 +197,10 @@ class Connection:
                 continue
             if event.side is Side.SERVER and event.type >= ServerCommon.BASE_LAST:
                 self._shown = True
-            if self._on_message is not None:
-                self._on_message(self, event)
+            self._on_message(self, event)
             if event.side is Side.SERVER and self.client is not None:
-                self.client.received(event, event.time_ns)
+                # What came with the last bytes of the link stage came before the client began.
+                self.client.received(event, max(event.time_ns, self._began_ns))
 
     def _goodbye(self) -> str:
         reason = None if self.client is None else self.client.disconnecting

@@ -12,7 +12,7 @@ from spicereplay.client.main import MainClient
 from spicereplay.client.options import ClientOptions
 from spicereplay.client.shared import Shared
 from spicereplay.errors import ConnectionFailed, Unreachable
-from spicereplay.live.connection import Connection, OnMessage
+from spicereplay.live.connection import Connection
 from spicereplay.live.dial import Manner
 
 
@@ -21,22 +21,19 @@ async def can_take_over(
     source_version: int,
     options: ClientOptions,
     manner: Manner,
-    on_message: OnMessage,
     now_ns: int,
 ) -> bool:
     """Ask a target whose main channel is linked whether it can take over the channels' state.
 
     A target that does not answer in time cannot. Raises a `ConnectionFailed` where it closes the connection.
     """
-    assert main.link is not None, "the channel is linked"
     asking = MainClient(main.channel, main.channel_id, options, Shared())
-    asking.linked(main.link, now_ns)
-    if not asking.ask_seamless(source_version, now_ns):
-        return False
-    main.client = asking
+    main.begin(asking, now_ns)
     try:
+        if not asking.ask_seamless(source_version, now_ns):
+            return False
         async with asyncio.timeout(manner.step_s):
-            if not await main.listen(on_message, lambda: asking.seamless_answer is not None):
+            if not await main.listen(lambda: asking.seamless_answer is not None):
                 raise Unreachable(f"{main.wire.place}: the target closed the connection")
     except TimeoutError:
         return False
@@ -53,4 +50,4 @@ def go_on(client: ChannelClient, source: Connection, target: Connection, now_ns:
     client.continue_on(target.link, now_ns)
     source.client = None
     target.client = client
-    target.take_over(source)
+    target.take_over(source, now_ns)

@@ -123,9 +123,7 @@ class Visit:
     async def run(self) -> Ended:
         """Carry the session to its end: the server's, a migration's, or `leave`."""
         main = self.connections[ChannelType.MAIN, 0]
-        self._begin(main)
-        if self.arrives and isinstance(main.client, MainClient):
-            main.client.take_over(self._now())
+        self._begin(main, self._now())
         self._start(self._ticking())
         self._start(self._expecting_init())
         try:
@@ -203,7 +201,9 @@ class Visit:
         means = self.means
         wire = await dial(self.target, secure=secure, manner=means.manner)
         watchers = means.watchers(channel, channel_id, wire, self._now())
-        connection = Connection(channel, channel_id, wire, means.clock, means.limits, watchers)
+        connection = Connection(
+            channel, channel_id, wire, means.clock, means.limits, watchers, means.on_message
+        )
         try:
             await link(connection, self.shared.session_id, self.target.password, means.options, means.manner)
         except BaseException:
@@ -211,17 +211,18 @@ class Visit:
             raise
         return connection
 
-    def _begin(self, connection: Connection) -> None:
-        """Let the client of a linked channel begin."""
+    def _begin(self, connection: Connection, now: int) -> None:
+        """Let the client of a linked channel begin, with what the server said along with its answer."""
         made = connection.link
         assert made is not None, "the channel is linked"
         client = channel_client(connection.channel, connection.channel_id, self.means.options, self.shared)
-        connection.client = client
-        client.linked(made, self._now())
+        connection.begin(client, now)
+        if self.arrives and isinstance(client, MainClient):
+            client.take_over(now)
         self.connections[connection.channel, connection.channel_id] = connection
         self.company.tell(
             Linked(
-                time_ns=self._now(),
+                time_ns=now,
                 channel=connection.channel.label,
                 channel_id=connection.channel_id,
                 place=connection.wire.place,
@@ -231,11 +232,13 @@ class Visit:
         )
         if connection.channel is ChannelType.DISPLAY:
             self.company.display_joined(connection.channel_id)
+        connection.send()
+        self._pass_on(client)
         self._start(self._carry(connection))
 
     async def _carry(self, connection: Connection) -> None:
         """Run one channel; when main ends, so does the session."""
-        reason = await connection.run(self.means.on_message, self._round)
+        reason = await connection.run(self._round)
         if self._goes_on(connection):
             await connection.close()
             return
@@ -274,7 +277,7 @@ class Visit:
             self.company.tell(SessionBegan(time_ns=now, session_id=self.shared.session_id))
             held, self._held = self._held, {}
             for connection in held.values():
-                self._begin(connection)
+                self._begin(connection, now)
         for offered in main.channels_offered():
             self._offered(offered, now)
         self.company.main_round(main, now)
@@ -309,7 +312,7 @@ class Visit:
 
     async def _join_offered(self, channel: ChannelType, channel_id: int) -> None:
         try:
-            self._begin(await self._join(channel, channel_id))
+            self._begin(await self._join(channel, channel_id), self._now())
         except ConnectionFailed as error:
             self.company.tell(
                 ChannelAbsent(
@@ -358,7 +361,6 @@ class Visit:
                     migration.source_version,
                     self.means.options,
                     self.means.manner,
-                    self.means.on_message,
                     self._now(),
                 )
             for channel, channel_id in list(self.connections):

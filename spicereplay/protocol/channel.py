@@ -367,6 +367,11 @@ class ChannelEngine:
         """Return the framer of one side; None before the link stage is over or where it failed."""
         return self._halves[side].framer
 
+    def unfinished(self, side: Side) -> tuple[int, int] | None:
+        """Return type and size of a message of `side` whose header alone is there yet; None: there is none."""
+        half = self._halves[side]
+        return None if half.framer is None else half.framer.unfinished(half.stream)
+
     def index(self, side: Side) -> MessageIndex | None:
         """Return every message of `side` found so far (and not yet taken by `events`)."""
         half = self._halves[side]

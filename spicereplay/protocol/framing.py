@@ -153,6 +153,13 @@ class Framer:
             kept = min(kept, body - self.header_bytes)
         return kept
 
+    def unfinished(self, stream: ByteStream) -> tuple[int, int] | None:
+        """Return type and size of the message at `position`, if its header is there; None while that is looked for."""
+        if self._searching:
+            return None
+        kind, size = self._header(stream, self.position)
+        return None if kind is None else (kind, size)
+
     def rewind_chunks(self) -> None:
         """Note that chunks were dropped from the front of the stream, so that their numbers changed."""
         self._chunk = 0

@@ -149,3 +149,29 @@ def test_no_message_of_a_server_raises(kind: int, body: bytes, channel: ChannelT
     seen = mine.baseline()
     assert seen.received == {kind: 1}
     assert sum(seen.unknown.values()) + seen.errors <= 1
+
+
+def test_types_that_the_channel_does_not_have_are_told_once_and_counted_on() -> None:
+    mine = client()
+    for kind in (0, 0, 999, ServerCursor.HIDE):
+        mine.received(said(kind), S)
+    (notice,) = mine.notices()
+    assert (notice.code, notice.channel, notice.time_ns) == ("unknown_message", "cursor", S)
+    assert notice.text.startswith(
+        "the server has sent 3 messages of type 0, 999; this channel of SPICE has none"
+    )
+    mine.received(said(998), S)
+    mine.waits_for(999, 5, S)
+    assert mine.notices() == []
+    assert mine.baseline().unknown == {0: 2, 999: 1, 998: 1}
+
+
+def test_a_message_that_is_waited_for_is_told_if_its_type_is_none() -> None:
+    mine = client()
+    mine.waits_for(ServerCursor.SET, 100_000, S)
+    assert mine.notices() == []
+    mine.waits_for(999, 200_000_000, 2 * S)
+    (notice,) = mine.notices()
+    assert (notice.code, notice.time_ns) == ("unknown_message", 2 * S)
+    assert "begins a message of type 999 and 200000000 bytes" in notice.text
+    assert notice.text.endswith("nothing else is heard until all of it has come")

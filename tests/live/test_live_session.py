@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from live.fake_server import Behaviour, listening, saying
 from spicereplay.analysis.timeline import Tables
 from spicereplay.client.options import ClientOptions
 from spicereplay.display.model import Screen
-from spicereplay.errors import AccessDenied, ConnectionFailed, LinkRefused, NotSpice
+from spicereplay.errors import AccessDenied, ConnectionFailed, LinkRefused, NotSpice, Unreachable
 from spicereplay.live.connection import Connection
 from spicereplay.live.dial import Manner, Wire
 from spicereplay.live.errand import Errand, Outcome, Run
@@ -27,8 +28,10 @@ from spicereplay.live.events import (
     EventsSkipped,
     Flap,
     FrameDecoded,
+    ImageDecoded,
     Linked,
     Noticed,
+    Screenshot,
     SessionBegan,
     Subscription,
 )
@@ -149,6 +152,9 @@ def test_what_is_told(fixtures_script: Script) -> None:
     for event in events:
         assert json.loads(json.dumps(event.facts()))["event"] == event.kind
     assert PASSWORD not in "".join(json.dumps(event.facts()) for event in events)
+    # What is decoded is told by a thread of its own, later.
+    times = [event.time_ns for event in events if not isinstance(event, FrameDecoded | ImageDecoded)]
+    assert times == sorted(times)
 
 
 def test_who_watches_the_bytes_never_sees_the_ticket(fixtures_script: Script) -> None:
@@ -226,32 +232,69 @@ def test_a_script_presses_keys_shoots_and_quits(fixtures_script: Script, tmp_pat
     assert any("agent" in text for text in notes)
 
 
-def test_it_ends_when_told_to(fixtures_script: Script, tmp_path: Path) -> None:
-    async def go() -> Outcome | None:
-        async with served(fixtures_script, linger_s=30.0) as port:
-            session = LiveSession(target(port), manner=PATIENT)
-            errand = Errand(duration_s=0.6, every_s=0.1, folder=tmp_path)
-            return await Run(session, errand).carry_out()
+class BegunSession(LiveSession):
+    """A session that has begun at once, and never ends by itself."""
 
-    assert asyncio.run(go()) is Outcome.DURATION
-    assert (tmp_path / "screen-000001.png").exists()
+    async def run(self) -> None:
+        self.tell(SessionBegan(time_ns=self.clock.now_ns(), session_id=1))
+        await self._stopping.wait()
+
+
+def test_it_ends_when_the_time_is_over() -> None:
+    async def go(session: LiveSession) -> Outcome | None:
+        return await Run(session, Errand(duration_s=0.05)).carry_out()
+
+    async def begun() -> Outcome | None:
+        return await go(BegunSession(target(1)))
+
+    async def never_begun() -> Outcome | None:
+        async with listening(saying(hang=True)) as port:
+            return await go(LiveSession(target(port), manner=PATIENT))
+
+    assert asyncio.run(begun()) is Outcome.DURATION
+    with pytest.raises(Unreachable, match="no session within"):
+        asyncio.run(never_begun())
+
+
+Told = TypeVar("Told", bound=Event)
+
+
+def shot_until_told(script: Script, folder: Path, kind: type[Told], count: int) -> list[Told]:
+    """Take pictures until so many events of a kind were told of them; return these."""
+
+    async def go() -> list[Told]:
+        told: list[Told] = []
+        async with served(script, linger_s=30.0) as port:
+            session = LiveSession(target(port), retries_s=(), manner=PATIENT)
+            events = session.subscribe()
+            run = Run(session, Errand(every_s=0.1, folder=folder))
+            running = asyncio.ensure_future(run.carry_out())
+            while len(told) < count and not running.done():
+                told += [event for event in all_of(events) if isinstance(event, kind) and of_pictures(event)]
+                await asyncio.sleep(0.02)
+            run.end(Outcome.QUIT)
+            assert await running is Outcome.QUIT
+        return told
+
+    return asyncio.run(go())
+
+
+def of_pictures(event: Event) -> bool:
+    return not isinstance(event, Noticed) or event.source == "screenshot"
+
+
+def test_pictures_are_taken_again_and_again(fixtures_script: Script, tmp_path: Path) -> None:
+    told = shot_until_told(fixtures_script, tmp_path, Screenshot, 2)
+    paths = [str(tmp_path / f"screen-00000{number}.png") for number in (1, 2)]
+    assert [event.path for event in told[:2]] == paths
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
 def test_a_picture_that_cannot_be_written_is_told_and_ends_nothing(
     fixtures_script: Script, tmp_path: Path
 ) -> None:
-    async def go() -> tuple[Outcome | None, list[Event]]:
-        async with served(fixtures_script, linger_s=30.0) as port:
-            session = LiveSession(target(port), manner=PATIENT)
-            events = session.subscribe()
-            errand = Errand(duration_s=0.8, every_s=0.1, folder=tmp_path / "gone")
-            return await Run(session, errand).carry_out(), all_of(events)
-
-    outcome, events = asyncio.run(go())
-    assert outcome is Outcome.DURATION
-    told = [event.text for event in events if isinstance(event, Noticed) and event.source == "screenshot"]
-    assert len(told) > 1
-    assert told[0].startswith(f"no picture: {tmp_path / 'gone'}")
+    told = shot_until_told(fixtures_script, tmp_path / "gone", Noticed, 2)
+    assert told[0].text.startswith(f"no picture: {tmp_path / 'gone'}")
 
 
 # --- the link stage goes wrong ----------------------------------------------------------------------------

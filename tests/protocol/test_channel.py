@@ -380,3 +380,20 @@ def test_a_growing_stream_forgets_whole_chunks_and_keeps_positions() -> None:
 def test_begins_with_link() -> None:
     assert begins_with_link(stream_of(link_message()))
     assert not begins_with_link(stream_of(b"RED"))
+
+
+def test_a_message_that_has_begun_is_known_by_its_header() -> None:
+    engine = ChannelEngine()
+    client, server = link_stage(ChannelType.DISPLAY)
+    engine.receive(CLIENT, client, 0)
+    assert engine.unfinished(SERVER) is None
+    engine.receive(SERVER, server, 0)
+    ping, data = mini(PING, PONG_BODY), mini(STREAM_DATA, stream_data(1000))
+    found = []
+    for piece in (ping[:5], ping[5:7], ping[7:], data[:6], data[6:900], data[900:] + ping[:6]):
+        engine.receive(SERVER, piece, 0)
+        engine.events()
+        found.append(engine.unfinished(SERVER))
+    begun, frame = (PING, len(PONG_BODY)), (STREAM_DATA, len(data) - 6)
+    assert found == [None, begun, None, frame, frame, begun]
+    assert engine.unfinished(CLIENT) is None
