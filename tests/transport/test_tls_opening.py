@@ -136,13 +136,16 @@ def test_suites_are_named_and_sized_as_openssl_has_them() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(EVERYTHING)
     known = {suite["id"] & 0xFFFF: suite for suite in context.get_ciphers()}
-    shared = sorted(known.keys() & SUITES.keys())
-    assert len(shared) > 60
-    for number in shared:
+    # Which key exchanges there are depends on how OpenSSL was built; of its AES and ChaCha20 none may be missing here.
+    ours = {n for n, suite in known.items() if str(suite["symmetric"]).startswith(("aes-", "chacha20"))}
+    assert ours == known.keys() & SUITES.keys()
+    assert {SUITES[number].mode for number in ours} == {"GCM", "CCM", "CHACHA20", "CBC"}
+    for number in sorted(ours):
         suite, theirs = SUITES[number], known[number]
         symmetric = str(theirs["symmetric"])
         assert suite.mode.lower().replace("chacha20", "chacha20-poly1305") in symmetric
-        assert suite.key_bytes * 8 == theirs["strength_bits"] or suite.mode == "CHACHA20"
+        # Not `strength_bits`: from OpenSSL 3.2 on, these are 64 where the tag has eight bytes.
+        assert suite.key_bytes * 8 == theirs["alg_bits"]
         assert theirs["aead"] == (suite.mac == "")
         if suite.mac:
             assert theirs["digest"] == suite.mac
@@ -422,13 +425,14 @@ def test_a_lost_segment_ends_its_direction_and_only_that(
 
 
 def test_a_capture_may_end_anywhere(modern: Recording) -> None:
-    for end in range(0, len(modern.server), 997):
+    # How long it is depends on the key exchange: one of ML-KEM takes a thousand bytes more.
+    hello = len(split_records(modern.server)[0])
+    for end in (*range(0, len(modern.server), 997), hello - 1, hello):
         opened, _ = opening(modern.client, modern.server[:end], modern.key_log)
+        assert isinstance(opened, Opened) == (end >= hello)
         if isinstance(opened, Opened):
             got = content(opened.server)
             assert got == FROM_SERVER[: len(got)]
-        else:
-            assert end < 200
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
