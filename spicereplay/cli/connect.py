@@ -44,7 +44,6 @@ _MOST_PASSWORD: Final = 4096
 _SLOW_DISK_S: Final = 3.0
 """How long the end waits for the recording before it says so."""
 _UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB}
-_QUIET: Final = ("frame", "image")
 
 
 @verb
@@ -390,15 +389,11 @@ def _as_json(event: Event) -> str:
 
 
 def _as_text(event: Event) -> str | None:
+    from spicereplay.live.sentences import sentence
     from spicereplay.text import visible
 
-    facts = event.facts()
-    kind = facts.pop("event")
-    facts.pop("time_ns")
-    if kind in _QUIET:
-        return None
-    words = " ".join(f"{name}={value}" for name, value in facts.items() if value not in ((), "", None))
-    return f"spicereplay: {kind}: {visible(words)}"
+    said = sentence(event)
+    return None if said is None else f"spicereplay: {visible(said)}"
 
 
 # --- options ----------------------------------------------------------------------------------------------

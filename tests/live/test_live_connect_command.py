@@ -114,7 +114,8 @@ def test_without_a_terminal_it_tells_in_words(port: int) -> None:
     done = run(f"spice://127.0.0.1:{port}", "--duration", "0.5", password=PASSWORD)
     assert done.returncode == 0
     assert done.stdout == ""
-    assert "spicereplay: linked: channel=main" in done.stderr
+    assert f"spicereplay: main/0 joined: 127.0.0.1:{port}\n" in done.stderr
+    assert "spicereplay: disconnected: ended here\n" in done.stderr
 
 
 def test_a_viewer_file_is_deleted_where_it_asks_for_that(port: int, tmp_path: Path) -> None:
