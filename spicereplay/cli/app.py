@@ -5,6 +5,7 @@ Verbs live in a module each and import what they need when they run, so that `--
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Annotated
 
@@ -33,7 +34,7 @@ from spicereplay.cli import (
     tap,
     video,
 )
-from spicereplay.cli.common import drop_output
+from spicereplay.cli.common import Verb, drop_output
 
 app = typer.Typer(
     name="spicereplay",
@@ -60,26 +61,27 @@ def root(
     """Replay SPICE remote desktop captures and bug reports, and say what went wrong."""
 
 
-app.command("report")(report.report)
-app.command("info")(info.info)
-app.command("messages")(messages.messages)
-app.command("streams")(streams.streams)
-app.command("table")(table.table)
-app.command("findings")(findings.findings)
-app.command("frame")(frame.frame)
-app.command("video")(video.video)
-app.command("export")(export.export)
-app.command("cut")(cut.cut)
-app.command("shrink")(shrink.shrink)
-app.command("redact")(redact.redact)
-app.command("serve")(serve.serve)
-app.command("tap")(tap.tap)
-app.command("sniff")(sniff.sniff)
-app.command("connect")(connect.connect)
-app.command("compare")(compare.compare)
-app.command("bench")(bench.bench)
+command = functools.partial(app.command, cls=Verb)
+command("report")(report.report)
+command("info")(info.info)
+command("messages")(messages.messages)
+command("streams")(streams.streams)
+command("table")(table.table)
+command("findings")(findings.findings)
+command("frame")(frame.frame)
+command("video")(video.video)
+command("export")(export.export)
+command("cut")(cut.cut)
+command("shrink")(shrink.shrink)
+command("redact")(redact.redact)
+command("serve")(serve.serve)
+command("tap")(tap.tap)
+command("sniff")(sniff.sniff)
+command("connect")(connect.connect)
+command("compare")(compare.compare)
+command("bench")(bench.bench)
 app.add_typer(golden.golden, name="golden")
-app.command("doctor")(doctor.doctor)
+command("doctor")(doctor.doctor)
 
 
 def main() -> None:

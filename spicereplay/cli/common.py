@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, ParamSpec, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from spicereplay.errors import InputError, SpiceReplayError
 from spicereplay.text import visible
@@ -49,6 +50,17 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing outp
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Verb(TyperCommand):
+    """A verb as the command line takes it apart."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse a second `--keylog`, of which the last would count and nobody would know."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        if [one.name for one in given].count("keylog") > 1:
+            raise typer.BadParameter("--keylog is given twice; put the lines of all key logs into one file")
+        return super().parse_args(ctx, args)
 
 
 def verb(function: Callable[P, R]) -> Callable[P, R]:

@@ -13,6 +13,7 @@ from spicereplay.cli.common import (
     Force,
     Json,
     KeyLog,
+    Verb,
     complain,
     progress,
     verb,
@@ -48,7 +49,7 @@ Against = Annotated[
 MATRIX_HEADER = ("codec", "decoder", "pictures", "agreement", "Mpx/s", "ratio", "recorded")
 
 
-@golden.command("record")
+@golden.command("record", cls=Verb)
 @verb
 def record(
     paths: Paths,
@@ -106,7 +107,7 @@ def record(
         raise typer.Exit(EXIT_INPUT)
 
 
-@golden.command("check")
+@golden.command("check", cls=Verb)
 @verb
 def check(
     paths: Paths,
@@ -177,7 +178,7 @@ def check(
         raise typer.Exit(EXIT_NOT_HELD)
 
 
-@golden.command("matrix")
+@golden.command("matrix", cls=Verb)
 @verb
 def matrix(
     paths: Paths,

@@ -115,6 +115,8 @@ def print_info(facts: Mapping[str, Any]) -> None:
         print()
     others = facts.get("other", ())
     if others:
+        from spicereplay.replay.identify import looks_like
+
         print("connections that are no SPICE, or whose SPICE cannot be read:")
         print_rows(
             (
@@ -132,7 +134,7 @@ def print_info(facts: Mapping[str, Any]) -> None:
                 (
                     o["client"],
                     o["server"],
-                    f"{o['what'].upper()} ({visible(o['detail'])})" if o["detail"] else o["what"].upper(),
+                    looks_like(o["what"]) + (f" ({visible(o['detail'])})" if o["detail"] else ""),
                     f"{o['start_s']:.2f}",
                     f"{o['duration_s']:.2f}",
                     str(o["bytes_from_server"]),

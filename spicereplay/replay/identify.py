@@ -142,6 +142,19 @@ def is_tls_record(head: bytes) -> bool:
     )
 
 
+def looks_like(what: str) -> str:
+    """Return how a person writes `OtherConnection.what`."""
+    match what:
+        case "websocket":
+            return "WebSocket"
+        case "empty":
+            return "nothing"
+        case "unknown":
+            return "no known protocol"
+        case _:
+            return what.upper()
+
+
 def summary(connections: Iterable[OtherConnection]) -> str:
     """Say in one phrase what was there instead of SPICE: `3 flows on port 5900 look like VNC`."""
     counts = Counter(
@@ -166,7 +179,7 @@ def summary(connections: Iterable[OtherConnection]) -> str:
             case "unknown":
                 phrases.append(f"{flows} of no known protocol")
             case _:
-                phrases.append(f"{flows} {'looks' if n == 1 else 'look'} like {what.upper()}")
+                phrases.append(f"{flows} {'looks' if n == 1 else 'look'} like {looks_like(what)}")
     if len(counts) > 4:
         phrases.append(f"and {sum(counts.values()) - sum(n for _, n in counts.most_common(4))} more")
     return "; ".join(phrases)

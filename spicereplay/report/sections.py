@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from spicereplay.analysis.schema import TABLES
+from spicereplay.replay.identify import looks_like
 from spicereplay.report.spread import LogAxis
 from spicereplay.report.tables import (
     MOST_ROWS,
@@ -108,7 +109,7 @@ def unread(content: ReportContent) -> TableView:
     """Return the connections that are no SPICE or cannot be read, and what TCP shows of them, the largest first."""
     rows = []
     for other in sorted(content.others, key=lambda o: -(o["bytes_from_server"] + o["bytes_from_client"])):
-        what, detail = str(other["what"]).upper(), str(other["detail"])
+        what, detail = looks_like(str(other["what"])), str(other["detail"])
         by_side = ("bytes", "retransmitted_bytes", "zero_windows")
         rows.append(
             [

@@ -6,7 +6,14 @@ import pytest
 from support.spicewire import link_message, link_reply
 
 from spicereplay.bytestream import stream_of
-from spicereplay.replay.identify import OtherConnection, is_tls_record, recognise, spice_client_of, summary
+from spicereplay.replay.identify import (
+    OtherConnection,
+    is_tls_record,
+    looks_like,
+    recognise,
+    spice_client_of,
+    summary,
+)
 
 HELLO = b"\x16\x03\x01\x02\x00\x01" + bytes(60)
 SERVER_HELLO = b"\x16\x03\x03\x00\x7a\x02" + bytes(60)
@@ -94,3 +101,11 @@ def test_words_for_what_was_there_instead(found: list[OtherConnection], words: s
         assert said.endswith("and 5 more")
     else:
         assert said == words
+
+
+@pytest.mark.parametrize(
+    ("what", "written"),
+    [("websocket", "WebSocket"), ("tls", "TLS"), ("empty", "nothing"), ("unknown", "no known protocol")],
+)
+def test_protocols_are_written_as_a_person_writes_them(what: str, written: str) -> None:
+    assert looks_like(what) == written
