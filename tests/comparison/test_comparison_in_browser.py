@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.browser import MARKS, chromium, playwright
 
 import spicereplay as sr
 from spicereplay.report.comparison_page import write_comparison
 
-IN_CI = os.environ.get("CI") == "true"
-if IN_CI:
-    import playwright.sync_api as playwright
-else:
-    playwright = pytest.importorskip("playwright.sync_api")
-
-pytestmark = [
-    pytest.mark.interop,
-    # What the browser's driver leaves behind in its own loop is not ours to close.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if IN_CI:
-            pytest.fail("the tests of the page need Debian's chromium")
-        pytest.skip("no chromium")
-    with playwright.sync_playwright() as driver:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = driver.chromium.launch(executable_path=chromium, args=flags)
-        yield browser
-        browser.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
