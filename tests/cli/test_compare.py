@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from spicereplay.cli.app import app
+from support.command import Done, run
 
 
-def run(*words: str | Path) -> Result:
-    return CliRunner(env={"NO_COLOR": "1"}).invoke(app, ["compare", *map(str, words)])
+def compare(*words: str | Path) -> Done:
+    return run("compare", *words)
 
 
 @pytest.fixture
@@ -26,17 +24,17 @@ def steady(fixtures: Path) -> Path:
 
 
 def test_it_says_what_differs(steady: Path, flapping: Path) -> None:
-    done = run(f"A={steady}", f"B={flapping}", "--no-decode")
-    assert done.exit_code == 0, done.stderr
+    done = compare(f"A={steady}", f"B={flapping}", "--no-decode")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("B flaps: 3 streams destroyed within 30 s")
 
 
 def test_json_and_a_page_at_once(steady: Path, flapping: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    done = run(
+    done = compare(
         steady, flapping, "--no-decode", "--json", "-o", page, "--baseline", "flap-mjpeg", "--align", "draw"
     )
-    assert done.exit_code == 0, done.stderr
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["baseline"] == "flap-mjpeg"
     assert found["alignment"]["event"] == "draw"
@@ -48,17 +46,17 @@ def test_json_and_a_page_at_once(steady: Path, flapping: Path, tmp_path: Path) -
 def test_a_page_is_not_overwritten_unasked(steady: Path, flapping: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.touch()
-    done = run(steady, flapping, "-o", page)
-    assert done.exit_code == 2
+    done = compare(steady, flapping, "-o", page)
+    assert done.returncode == 2
     assert "exists already" in done.stderr
-    assert run(steady, flapping, "-o", page, "--force", "--no-decode").exit_code == 0
+    assert compare(steady, flapping, "-o", page, "--force", "--no-decode").returncode == 0
     assert page.stat().st_size > 0
 
 
 def test_usage_and_inputs_have_their_exit_codes(steady: Path, tmp_path: Path) -> None:
-    assert run(steady).exit_code == 2
-    assert run(steady, steady, "--no-decode", "--baseline", "nobody").exit_code == 2
+    assert compare(steady).returncode == 2
+    assert compare(steady, steady, "--no-decode", "--baseline", "nobody").returncode == 2
     text = tmp_path / "text.txt"
     text.write_text("no capture")
-    assert run(steady, text).exit_code == 3
-    assert run(steady, tmp_path / "nothing.pcap").exit_code == 3
+    assert compare(steady, text).returncode == 3
+    assert compare(steady, tmp_path / "nothing.pcap").returncode == 3

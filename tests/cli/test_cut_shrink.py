@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli.test_frame_video_bench import run
+from support.command import run
 
 from spicereplay.replay import replay
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from support.command import Done, run
 from typer.testing import CliRunner
 
 from spicereplay.cli.app import app
@@ -20,11 +21,8 @@ def capture(fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return fixtures / "captures" / "flap-mjpeg" / "capture.pcap"
 
 
-def run(*words: str | Path) -> tuple[int, str, str]:
-    result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, ["export", *map(str, words)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
+def export(*words: str | Path) -> Done:
+    return run("export", *words)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +37,13 @@ def run(*words: str | Path) -> tuple[int, str, str]:
     ],
 )
 def test_each_format_has_a_name_from_its_input(form: str, name: str, capture: Path) -> None:
-    status, stdout, _ = run(capture, "--to", form, "--no-decode")
+    status, stdout, _ = export(capture, "--to", form, "--no-decode")
     assert (status, stdout) == (0, f"{name}\n")
     assert Path(name).exists()
     assert [f.name for f in Path().iterdir()] == [name]
-    status, _, stderr = run(capture, "--to", form)
+    status, _, stderr = export(capture, "--to", form)
     assert (status, stderr) == (2, f"spicereplay: {name} exists already; give another name, or --force\n")
-    assert run(capture, "--to", form, "--no-decode", "--force")[0] == 0
+    assert export(capture, "--to", form, "--no-decode", "--force")[0] == 0
 
 
 def test_every_format_is_offered() -> None:
@@ -54,12 +52,12 @@ def test_every_format_is_offered() -> None:
 
 
 def test_one_table_by_default_goes_to_a_file(capture: Path) -> None:
-    assert run(capture, "--to", "csv", "--table", "flaps")[:2] == (0, "capture-flaps.csv\n")
+    assert export(capture, "--to", "csv", "--table", "flaps")[:2] == (0, "capture-flaps.csv\n")
     assert Path("capture-flaps.csv").read_text().splitlines()[0].startswith("session,channel_id,time_s,count")
 
 
 def test_several_tables_go_to_a_folder(capture: Path) -> None:
-    status, _, _ = run(capture, "--to", "parquet", "-o", "out", "--table", "streams", "--table", "flaps")
+    status, _, _ = export(capture, "--to", "parquet", "-o", "out", "--table", "streams", "--table", "flaps")
     assert status == 0
     assert sorted(f.name for f in Path("out").iterdir()) == [
         "flaps.parquet",
@@ -71,22 +69,22 @@ def test_several_tables_go_to_a_folder(capture: Path) -> None:
 
 
 def test_wrong_usage_is_two(capture: Path) -> None:
-    assert run(capture)[0] == 2
-    assert run(capture, "--to", "xlsx")[0] == 2
-    assert run(capture, "--to", "csv", "--table", "flops")[0] == 2
-    assert run(capture, "--to", "mp4", "--table", "flaps")[0] == 2
-    assert run(capture, "--to", "csv", "-o", "no/such/folder")[0] == 2
+    assert export(capture)[0] == 2
+    assert export(capture, "--to", "xlsx")[0] == 2
+    assert export(capture, "--to", "csv", "--table", "flops")[0] == 2
+    assert export(capture, "--to", "mp4", "--table", "flaps")[0] == 2
+    assert export(capture, "--to", "csv", "-o", "no/such/folder")[0] == 2
     assert list(Path().iterdir()) == []
 
 
 def test_an_input_that_is_none_is_three(capture: Path) -> None:
     Path("notes.txt").write_text("no capture")
-    assert run("notes.txt", "--to", "csv")[0] == 3
-    assert run("missing.pcap", "--to", "csv")[0] == 3
+    assert export("notes.txt", "--to", "csv")[0] == 3
+    assert export("missing.pcap", "--to", "csv")[0] == 3
     assert [f.name for f in Path().iterdir()] == ["notes.txt"]
 
 
 def test_made_up_handshakes_are_named(fixtures: Path, capture: Path) -> None:
-    status, _, stderr = run(fixtures / "bugreports" / "display-flap-g2.zip", "--to", "pcapng")
+    status, _, stderr = export(fixtures / "bugreports" / "display-flap-g2.zip", "--to", "pcapng")
     assert status == 0
     assert "handshakes made up, since the input lacks them: session 0 display/0" in stderr

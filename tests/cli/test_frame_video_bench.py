@@ -6,31 +6,15 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from support.command import run
 from support.pcapfile import tcp_frame, write_pcap
-from typer.testing import CliRunner
 
 import spicereplay as sr
-from spicereplay.cli.app import app
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*words: str | Path) -> Done:
-    """Run the command within this process, where warnings are errors."""
-    result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, list(map(str, words)))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 @pytest.fixture

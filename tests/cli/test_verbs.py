@@ -8,28 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
-from spicereplay.cli.app import app
+from support.command import run
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*words: str | Path) -> Done:
-    """Run the command within this process, where warnings are errors."""
-    result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, list(map(str, words)))
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 def answer(*words: str | Path) -> Any:

@@ -10,17 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from spicereplay.cli.app import app
+from support.command import run
 
 CAPTURE = Path("captures") / "reconnect" / "capture.pcap"
 
 
 def refused(*words: str | Path) -> tuple[int, str]:
     """Run the verb where it does not come to listening; return exit code and stderr."""
-    done = CliRunner(env={"NO_COLOR": "1"}).invoke(app, ["serve", *map(str, words)])
-    return done.exit_code, done.stderr
+    done = run("serve", *words)
+    return done.returncode, done.stderr
 
 
 def test_ctrl_c_ends_it_in_one_line(fixtures: Path) -> None:

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.command import run
 from support.pcapfile import ACK, SYN, Frame, tcp_frame, write_pcap, write_pcapng
 from support.tls_peers import TLS12, TLS13, Peers
-from typer.testing import CliRunner
 
 import spicereplay as sr
 from spicereplay.capture import read_connections
 from spicereplay.capture.connection import Connection, Endpoint
-from spicereplay.cli.app import app
 from spicereplay.defects import DefectKind
 
 SEGMENT = 1448
@@ -129,12 +128,6 @@ def frames_of(connection: Connection, timed: list[tuple[int, bool, bytes]]) -> l
 def messages_of(path: Path, keylog: Path | None = None) -> pd.DataFrame:
     with sr.open(path, keylog=keylog) as capture:
         return capture.messages.reset_index(drop=True)
-
-
-def run(*words: object) -> tuple[int, str, str]:
-    result = CliRunner(env={"NO_COLOR": "1"}).invoke(app, list(map(str, words)))
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 @pytest.mark.parametrize("web_socket", [False, True], ids=["bare", "WebSocket"])
