@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spicereplay.errors import UsageError
 from spicereplay.export import ExportFormat, folder
@@ -14,6 +14,8 @@ from spicereplay.units import NS_PER_S
 if TYPE_CHECKING:
     from spicereplay.analysis.timeline import Tables
     from spicereplay.replay import Progress
+
+_Written = TypeVar("_Written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +162,9 @@ def _pcapng(asked: _Asked) -> Sequence[str]:
     return said
 
 
-def _wav(asked: _Asked) -> Sequence[str]:
-    from spicereplay.export.wav import write_wav
-
+def _of_one_channel(asked: _Asked, write_to: Callable[..., _Written]) -> _Written:
     with folder.new_file(asked.path, force=asked.force) as unfinished:
-        wav = write_wav(
+        return write_to(
             asked.tables.replay,
             unfinished,
             session=asked.session,
@@ -172,6 +172,12 @@ def _wav(asked: _Asked) -> Sequence[str]:
             limits=asked.tables.limits,
             progress=asked.progress,
         )
+
+
+def _wav(asked: _Asked) -> Sequence[str]:
+    from spicereplay.export.wav import write_wav
+
+    wav = _of_one_channel(asked, write_wav)
     said = [
         f"{wav.sound_s:.2f} s of sound in {wav.duration_s:.2f} s, {wav.channels} × {wav.rate} Hz, "
         f"{', '.join(wav.backends)}; session {wav.session}, channel {wav.channel_id}"
@@ -186,15 +192,7 @@ def _wav(asked: _Asked) -> Sequence[str]:
 def _mp4(asked: _Asked) -> Sequence[str]:
     from spicereplay.replay.movie import write_movie
 
-    with folder.new_file(asked.path, force=asked.force) as unfinished:
-        movie = write_movie(
-            asked.tables.replay,
-            unfinished,
-            session=asked.session,
-            channel_id=asked.channel_id,
-            limits=asked.tables.limits,
-            progress=asked.progress,
-        )
+    movie = _of_one_channel(asked, write_movie)
     said = [
         f"{movie.frames} frames of {movie.width}×{movie.height} px in {movie.duration_s:.2f} s, {movie.encoder}; "
         f"session {movie.session}, display/{movie.channel_id}"
