@@ -427,11 +427,8 @@ def test_prefixes_read_one_field_of_many_messages_and_fill_up_with_zeros() -> No
     assert backwards["stream"].tolist() == [5, 4, 3, 2, 1, 0]
 
 
-def test_the_file_is_let_go_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spicereplay.protocol.framing.WINDOW", 2000)
-    monkeypatch.setattr("spicereplay.protocol.index.WINDOW_BYTES", 2000)
-    data = b"".join(video(40))
-    stream = stream_with_holes(data, cuts=range(100, len(data), 100))
+def releasing() -> tuple[Framer, list[tuple[int, int]]]:
+    """Return a framer and the spans of the file that it lets go."""
     released: list[tuple[int, int]] = []
     framer = Framer(
         DISPLAY,
@@ -445,6 +442,15 @@ def test_the_file_is_let_go_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> No
         where="",
         release=lambda start, stop: released.append((start, stop)),
     )
+    return framer, released
+
+
+def test_the_file_is_let_go_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spicereplay.protocol.framing.WINDOW", 2000)
+    monkeypatch.setattr("spicereplay.protocol.index.WINDOW_BYTES", 2000)
+    data = b"".join(video(40))
+    stream = stream_with_holes(data, cuts=range(100, len(data), 100))
+    framer, released = releasing()
     framer.advance(stream, final=True)
     assert len(released) >= 9
     assert max(stop - start for start, stop in released) < 3000
@@ -476,19 +482,7 @@ def test_bytes_strewn_over_a_file_are_let_go_as_they_are_read(monkeypatch: pytes
         time_ns=starts,
         packet=starts,
     )
-    released: list[tuple[int, int]] = []
-    framer = Framer(
-        DISPLAY,
-        Side.SERVER,
-        mini_header=True,
-        start=0,
-        trusted=True,
-        units=False,
-        limits=DEFAULT_LIMITS,
-        defects=DefectLog(),
-        where="",
-        release=lambda start, stop: released.append((start, stop)),
-    )
+    framer, released = releasing()
     framer.advance(stream, final=True)
     index = framer.index(stream)
     assert len(index) == count
