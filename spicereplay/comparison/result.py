@@ -142,14 +142,7 @@ class Comparison:
                     "session": self.labels[which],
                     **_seen("", row.observations[which]),
                     **_seen("baseline_", row.observations[self.base]),
-                    "outcome": str(effect.outcome),
-                    "judgement": words.judged(row.quantity, effect),
-                    "scale": effect.scale,
-                    "estimate": effect.estimate,
-                    "low": effect.low,
-                    "high": effect.high,
-                    "cliffs_delta": effect.cliffs_delta,
-                    "detail": effect.detail,
+                    **_judged(row.quantity, effect),
                 }
                 for row in self.rows
                 for which, effect in enumerate(row.effects)
@@ -231,18 +224,7 @@ class Comparison:
                 for label, seen in zip(self.labels, row.observations, strict=True)
             },
             "effects": {
-                label: _finite(
-                    {
-                        "outcome": str(effect.outcome),
-                        "judgement": words.judged(row.quantity, effect),
-                        "scale": effect.scale,
-                        "estimate": effect.estimate,
-                        "low": effect.low,
-                        "high": effect.high,
-                        "cliffs_delta": effect.cliffs_delta,
-                        "detail": effect.detail,
-                    }
-                )
+                label: _finite(_judged(row.quantity, effect))
                 for label, effect in zip(self.labels, row.effects, strict=True)
                 if effect is not None
             },
@@ -280,6 +262,19 @@ def _seen(prefix: str, observation: Observation | None) -> dict[str, Any]:
         f"{prefix}value": observation.value,
         f"{prefix}count": observation.count,
         f"{prefix}independent": observation.independent,
+    }
+
+
+def _judged(quantity: Quantity, effect: Effect) -> dict[str, Any]:
+    return {
+        "outcome": str(effect.outcome),
+        "judgement": words.judged(quantity, effect),
+        "scale": effect.scale,
+        "estimate": effect.estimate,
+        "low": effect.low,
+        "high": effect.high,
+        "cliffs_delta": effect.cliffs_delta,
+        "detail": effect.detail,
     }
 
 
