@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 from interop.live_client import Client
 from interop.moving_picture import HEIGHT, LEFT, TOP, WIDTH, moving_picture
 from interop.xspice import Xspice, missing, xspice
+from support.absent import absent
 
 from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerDisplay, VideoCodec
 from spicereplay.protocol.index import MessageIndex
@@ -41,20 +41,14 @@ PLUGINS: Final = ("/usr/lib", "/usr/lib64")
 def _require(plugin: str) -> None:
     """Skip where a GStreamer plug-in is missing; in CI fail."""
     if not any(found for place in PLUGINS for found in Path(place).glob(f"**/gstreamer-1.0/{plugin}")):
-        _cannot(f"GStreamer has no {plugin}")
-
-
-def _cannot(why: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"needed in CI: {why}")
-    pytest.skip(why)
+        absent(f"GStreamer has no {plugin}")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Xspice]:
     """One on which a video runs."""
     if (why := missing()) is not None:
-        _cannot(why)
+        absent(why)
     _require(OWN_PLUGIN)
     folder = tmp_path_factory.mktemp("xspice")
     with xspice(folder, streaming_video="all", video_codecs=ORDER) as started, moving_picture(started):

@@ -17,6 +17,7 @@ from interop.moving_picture import moving_picture
 from interop.xspice import Xspice, free_port, missing, xspice
 from live.fake_server import certificate
 from PIL import Image
+from support.absent import absent
 
 from spicereplay.protocol.enums import ChannelType, Side
 from spicereplay.replay import replay
@@ -30,9 +31,7 @@ PASSWORD = "open sesame"
 @pytest.fixture(scope="module", autouse=True)
 def _server_there() -> None:
     if (why := missing()) is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"Xspice is needed in CI: {why}")
-        pytest.skip(f"Xspice is not to be had: {why}")
+        absent(f"Xspice: {why}")
 
 
 @pytest.fixture(scope="module")
