@@ -27,17 +27,12 @@ from spicereplay.protocol.enums import (
     ServerDisplay,
 )
 from spicereplay.protocol.index import MessageIndex
-from spicereplay.protocol.messages.drawing import DisplayBase
+from spicereplay.protocol.messages.drawing import DRAW_TYPES, DisplayBase
 from spicereplay.protocol.messages.images import ImageDescriptor
 from spicereplay.session.log import ChannelLog, SessionLog
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DRAW_TYPES: Final = tuple(
-    kind for kind in ServerDisplay if kind.name.startswith("DRAW_") or kind is ServerDisplay.COPY_BITS
-)
-"""Messages that draw on a surface."""
 
 BASE: Final = DisplayBase.prefix_dtype()
 """Surface, box and type of the clip: what every draw message begins with."""

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.analysis.columns import BoolArray
-from spicereplay.analysis.draws import BASE, DRAW_TYPES
+from spicereplay.analysis.draws import BASE
 from spicereplay.analysis.fields import captured_bytes
 from spicereplay.bytestream import Int64Array
 from spicereplay.protocol.enums import ChannelType, ServerDisplay
+from spicereplay.protocol.messages.drawing import DRAW_TYPES
 from spicereplay.session.log import ChannelLog, SessionLog
 
 FRAME_TYPES: Final = (ServerDisplay.STREAM_DATA, ServerDisplay.STREAM_DATA_SIZED)

@@ -24,10 +24,10 @@ from spicereplay.errors import InputError, UsageError
 from spicereplay.excerpt.ddmin import spare
 from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol.enums import ChannelType, ClientDisplay, ServerDisplay, Side
+from spicereplay.protocol.messages.drawing import DRAW_TYPES
 from spicereplay.recording.script import ChannelScript, Lane, Rows, script_of
 from spicereplay.recording.sessions import Progress, Written, write_scripts
 from spicereplay.replay import Replay, replay
-from spicereplay.replay.damage import DRAW_TYPES
 
 Shows = Callable[[Replay], bool]
 """Whether a replayed capture shows what is looked for."""
@@ -308,7 +308,7 @@ _STREAM: Final = frozenset(
         ServerDisplay.STREAM_ACTIVATE_REPORT,
     )
 )
-_SURFACE: Final = DRAW_TYPES | {ServerDisplay.SURFACE_CREATE, ServerDisplay.SURFACE_DESTROY}
+_SURFACE: Final = frozenset(DRAW_TYPES) | {ServerDisplay.SURFACE_CREATE, ServerDisplay.SURFACE_DESTROY}
 
 
 def _named(lane: Lane, at: Rows) -> Iterator[tuple[tuple[object, ...], Rows]]:

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from spicereplay.analysis.draws import DRAW_TYPES
 from spicereplay.analysis.lives import observe_video
 from spicereplay.bytestream import ByteStream
 from spicereplay.defects import DefectLog
@@ -18,6 +17,7 @@ from spicereplay.protocol.enums import ChannelType, ServerCommon, ServerDisplay,
 from spicereplay.protocol.framing import FULL_HEADER_BYTES, MINI_HEADER_BYTES
 from spicereplay.protocol.index import MessageIndex
 from spicereplay.protocol.messages import display, main, playback, port
+from spicereplay.protocol.messages.drawing import DRAW_TYPES
 from spicereplay.protocol.wire import Message, build, parse
 from spicereplay.recording.script import Lane, lane_of
 from spicereplay.redact.broken import keep_image_head, numbers_of

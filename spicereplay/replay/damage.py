@@ -5,17 +5,12 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from spicereplay.display.draws import DRAW_MESSAGES
 from spicereplay.display.model import DisplayModel
 from spicereplay.display.region import Box
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side
+from spicereplay.protocol.messages.drawing import DRAW_TYPES
 
-DRAW_TYPES: Final = frozenset(
-    int(kind)
-    for kind in ServerDisplay
-    if registry.message_class(ChannelType.DISPLAY, Side.SERVER, kind) in DRAW_MESSAGES
-)
 _FRAME_TYPES: Final = (ServerDisplay.STREAM_DATA, ServerDisplay.STREAM_DATA_SIZED)
 _HARMLESS: Final = (
     ServerDisplay.MARK,

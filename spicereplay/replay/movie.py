@@ -22,7 +22,7 @@ from spicereplay.limits import DEFAULT_LIMITS, Limits
 from spicereplay.protocol import registry
 from spicereplay.protocol.enums import ChannelType, ServerDisplay, Side, SurfaceFlags
 from spicereplay.protocol.messages import display
-from spicereplay.replay.damage import DRAW_TYPES
+from spicereplay.protocol.messages.drawing import DRAW_TYPES
 from spicereplay.replay.driver import Progress, Replay
 from spicereplay.replay.order import GAP
 from spicereplay.replay.picture import opaque
@@ -126,7 +126,7 @@ def write_movie(
 def _busiest(logs: list[ChannelLog]) -> int:
     """Return the channel on which most is drawn, the first of equals."""
     return max(
-        logs, key=lambda log: (int(np.isin(log.server.type, list(DRAW_TYPES)).sum()), -log.channel_id)
+        logs, key=lambda log: (int(np.isin(log.server.type, DRAW_TYPES).sum()), -log.channel_id)
     ).channel_id
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.observed import ORIGIN_NS, Said, channel, session
 
-from spicereplay.analysis.draws import DRAW_TYPES, draws
+from spicereplay.analysis.draws import draws
 from spicereplay.analysis.timeline import Tables
 from spicereplay.bytestream import ByteStream
 from spicereplay.protocol.enums import (
@@ -30,6 +30,7 @@ from spicereplay.protocol.enums import (
 )
 from spicereplay.protocol.messages import display
 from spicereplay.protocol.messages.drawing import (
+    DRAW_TYPES,
     Brush,
     DisplayBase,
     LineAttr,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from spicereplay.protocol.enums import BrushType, LineFlags, MaskFlags, PathFlags, StringFlags
+from spicereplay.protocol.enums import BrushType, LineFlags, MaskFlags, PathFlags, ServerDisplay, StringFlags
 from spicereplay.protocol.messages.geometry import Clip, Point, PointFix, Rect
 from spicereplay.protocol.messages.images import Image
 from spicereplay.protocol.wire import (
@@ -21,6 +21,11 @@ from spicereplay.protocol.wire import (
     derived,
     structure,
 )
+
+DRAW_TYPES: Final = tuple(
+    kind for kind in ServerDisplay if kind.name.startswith("DRAW_") or kind is ServerDisplay.COPY_BITS
+)
+"""Messages that draw on a surface: each begins with a `DisplayBase`. Source: spice-wire.md 7.1."""
 
 
 @structure
