@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spicereplay.codecs.video import VideoCodec
+from spicereplay.errors import UsageError
 from spicereplay.redact.blocks import Bytes, Mosaic
 from spicereplay.redact.h26x import without_remarks
 
@@ -59,10 +60,16 @@ class VideoEncoder:
     """One stream: the first packet is a key frame, the others are not."""
 
     def __init__(self, codec: VideoCodec, width: int, height: int) -> None:
+        """Open an encoder; `UsageError` where PyAV was built without it."""
         import av
 
         name, options = _ENCODERS[codec]
         self._codec = codec
+        if name not in av.codecs_available:
+            raise UsageError(
+                f"{codec.name} video cannot be replaced: PyAV here was built without {name}; its wheels from PyPI "
+                "have it, or keep pictures with --screen keep"
+            )
         self._context = cast("av.VideoCodecContext", av.CodecContext.create(name, "w"))
         self._context.width, self._context.height = width, height
         self._context.pix_fmt = "yuv420p"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spicereplay.codecs.video import VideoCodec, open_video
+from spicereplay.errors import UsageError
 from spicereplay.redact.blocks import Mosaic, mosaic_of
 from spicereplay.redact.encode_video import VideoEncoder, black_planes, blurred_run
 from spicereplay.redact.video import is_key
@@ -78,3 +79,10 @@ def test_black_is_black(codec: VideoCodec) -> None:
     encoder = VideoEncoder(codec, WIDTH, HEIGHT)
     packets = [encoder.packet(black_planes(WIDTH, HEIGHT)) for _ in range(3)]
     assert all(picture.max() <= 2 for picture in decoded(codec, packets))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_an_encoder_that_is_not_there_is_named(codec: VideoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("av.codecs_available", frozenset())
+    with pytest.raises(UsageError, match=rf"{codec.name} video .* built without lib"):
+        VideoEncoder(codec, WIDTH, HEIGHT)
