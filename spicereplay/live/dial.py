@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ READ_BYTES: Final = 256 * KIB
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 3}
 """Seconds until a quiet connection is probed, from probe to probe, and how many may go unanswered; where the system has
 these options. Source: ryll-behaviour.md 9."""
+HAPPY_EYEBALLS_SECONDS: Final = 0.25
+"""Source: RFC 8305 section 5."""
 PROXY_HEAD_BYTES: Final = 16 * KIB
 
 
@@ -152,8 +155,21 @@ async def _connect(target: Target, port: int, place: str, manner: Manner) -> _St
         return await _tcp(target.host, port)
 
 
+def _eyeballs_delay_s() -> float | None:
+    """Return after how long the next of several addresses is tried; None: when the one before has failed.
+
+    Python before 3.13.1 cannot race attempts in a loop whose tasks start at once, as Textual makes them.
+    Source: CPython, asyncio/staggered.py, staggered_race; gh-124309.
+    """
+    eager = getattr(asyncio, "eager_task_factory", None)
+    if eager is None or asyncio.get_running_loop().get_task_factory() is not eager:
+        return HAPPY_EYEBALLS_SECONDS
+    return None if sys.version_info < (3, 13, 1) else HAPPY_EYEBALLS_SECONDS
+
+
 async def _tcp(host: str, port: int) -> _Stream:
-    reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES, happy_eyeballs_delay=0.25)
+    delay_s = _eyeballs_delay_s()
+    reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES, happy_eyeballs_delay=delay_s)
     made = writer.get_extra_info("socket")
     if made is not None:
         # Keys and acknowledgements are small, and each of them is waited for.

@@ -355,3 +355,17 @@ def test_a_mask_is_its_own_opposite() -> None:
     assert masked(b"", b"abcd") == b""
     assert masked(masked(b"payload", b"abcd"), b"abcd") == b"payload"
     assert masked(b"\x00\xff\x00", b"\x01\x02\x03\x04") == b"\x01\xfd\x03"
+
+
+def test_a_loop_that_starts_tasks_at_once_can_dial() -> None:
+    """The terminal view's library makes it one, where Python (from 3.12 on) can."""
+
+    async def go() -> None:
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+        async with listening(saying(b"REDQ")) as port:
+            wire = await dial(Target("localhost", port), secure=False, manner=PATIENT)
+            wire.bytes.write(b"REDQ")
+            assert await wire.bytes.read() == b"REDQ"
+            await wire.bytes.close()
+
+    asyncio.run(go())
