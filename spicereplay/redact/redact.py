@@ -33,6 +33,7 @@ from spicereplay.redact.reports import Cleaned, neutral_png
 from spicereplay.redact.run import Redaction
 from spicereplay.redact.what import SAFE, TEXTUAL, Choices, Kind, Screen
 from spicereplay.replay import Progress, Replay, replay, ryll
+from spicereplay.replay.driver import no_spice
 from spicereplay.units import MIB
 
 _SHOWN: Final = 5
@@ -78,9 +79,22 @@ class _Job:
     opened: ExitStack = field(default_factory=ExitStack)
 
     def read(self, path: Path) -> Replay:
-        """Open an input for as long as the run takes."""
-        found = replay(path, limits=self.limits, progress=self.progress, keylog=self.keylog)
-        return self.opened.enter_context(found)
+        """Open an input for as long as the run takes.
+
+        One in which everything is under TLS and nothing can be read is one, too: its connections may be shown.
+        """
+        found = replay(
+            path,
+            limits=self.limits,
+            progress=self.progress,
+            keylog=self.keylog,
+            require_spice=False,
+        )
+        self.opened.enter_context(found)
+        sealed = any(kind is DefectKind.TLS_UNREADABLE for kind, _ in found.defects.counts)
+        if not (found.sessions or found.reports or sealed):
+            raise no_spice(found)
+        return found
 
     def meet(self, found: Replay) -> None:
         """Note all addresses of an input before one of them gets a pseudonym."""
@@ -173,7 +187,7 @@ def redact(
 def _check(job: _Job, before: Replay, made: Path) -> None:
     """Raise `RedactionFailed` unless the result shows the same and holds nothing that was taken out."""
     as_sessions = any(redaction.as_sessions for redaction in job.redactions)
-    with replay(made, limits=job.limits, progress=job.progress) as after:
+    with replay(made, limits=job.limits, progress=job.progress, require_spice=False) as after:
         old, new = analysed(before, job.limits), analysed(after, job.limits)
         wrong = differences(old, new, job.names, as_sessions=as_sessions)
         gone = gone_with_the_way(old, new) if as_sessions else []

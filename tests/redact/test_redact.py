@@ -5,6 +5,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import dpkt
 import pytest
 from redact.hunt import found_again, secrets_of
 from redact.talk import SECRETS, VM, Talk, write_secrets
@@ -87,10 +88,35 @@ def test_every_hostile_file_passes_its_check(source: Path, screen: Screen, tmp_p
 def test_every_shared_recording_passes_its_check(
     source: Path, screen: Screen, tmp_path: Path, shared: Path
 ) -> None:
-    try:
-        redact_and_hunt(source, screen, tmp_path / "out")
-    except NoSpiceError:
-        assert "no-keys" in str(source)
+    redact_and_hunt(source, screen, tmp_path / "out")
+
+
+def test_a_capture_that_nobody_can_open_shows_its_connections_alone(fixtures: Path, tmp_path: Path) -> None:
+    mixed = fixtures / "captures/tls-mixed-channels/capture.pcap"
+    with replay(mixed) as found:
+        port = found.other[0].port
+    source, target = tmp_path / "tls.pcap", tmp_path / "out.pcapng"
+    with mixed.open("rb") as old, source.open("wb") as new:
+        packets = dpkt.pcap.Reader(old)
+        writer = dpkt.pcap.Writer(new, linktype=packets.datalink())
+        for time, frame in packets:
+            segment = dpkt.ethernet.Ethernet(frame).data.data
+            if port in (segment.sport, segment.dport):
+                writer.writepkt(frame, time)
+    done = redact(source, target)
+    assert done.counts[Kind.ENCRYPTED]
+    with replay(source, require_spice=False) as before, replay(target, require_spice=False) as after:
+        assert before.other == after.other
+        assert [each.what for each in after.other] == ["tls"] * 2
+
+
+def test_what_is_neither_spice_nor_tls_is_refused(fixtures: Path, tmp_path: Path) -> None:
+    source = tmp_path / "empty.pcapng"
+    with source.open("wb") as file:
+        PcapngWriter(file)
+    with pytest.raises(NoSpiceError, match="no SPICE in 0 packets"):
+        redact(source, tmp_path / "out.pcapng")
+    assert not (tmp_path / "out.pcapng").exists()
 
 
 def test_findings_and_messages_stay_and_pictures_do_not(fixtures: Path, tmp_path: Path) -> None:
